@@ -1,0 +1,95 @@
+"""The standard library as it was before anybody patched it: the only holder of such callables.
+
+gopoll must wait, lock, poll and start threads with the real things even after a program made the
+standard library cooperative. So the rooms below the patching one take them from here, and this
+module is imported before any patch is made.
+
+Invariant: names are bound once, at import; nobody assigns to them later.
+"""
+
+import _signal
+import _socket
+import _thread
+import errno
+import os
+import select
+import socket
+import threading
+import time
+
+AF_INET = _socket.AF_INET
+AF_INET6 = _socket.AF_INET6
+
+# Threads and locks.
+allocate_lock = _thread.allocate_lock
+RLock = _thread.RLock
+ThreadLocal = _thread._local
+get_ident = _thread.get_ident
+start_new_thread = _thread.start_new_thread
+thread_count = _thread._count
+interrupt_main = _thread.interrupt_main
+main_thread = threading.main_thread
+
+# Time.
+monotonic = time.monotonic
+sleep = time.sleep
+
+# Signals. The C module, since `signal` wraps each of these in Python code.
+getsignal = _signal.getsignal
+set_signal = _signal.signal
+default_int_handler = _signal.default_int_handler
+valid_signals = _signal.valid_signals
+
+# Descriptors.
+os_read = os.read
+os_write = os.write
+os_close = os.close
+os_pipe = os.pipe
+os_dup = os.dup
+os_fstat = os.fstat
+os_strerror = os.strerror
+fork_exit = os._exit
+
+# Readiness. Taken by name from the module, so that a test can offer a kqueue where there is none.
+select_module = select
+select_select = select.select
+
+# Sockets: the C class, without the Python layer that patching replaces.
+Socket = _socket.socket
+socket_module = socket
+getaddrinfo = socket.getaddrinfo
+gaierror = socket.gaierror
+
+__all__ = [
+    "AF_INET",
+    "AF_INET6",
+    "RLock",
+    "Socket",
+    "ThreadLocal",
+    "allocate_lock",
+    "default_int_handler",
+    "errno",
+    "fork_exit",
+    "gaierror",
+    "get_ident",
+    "getaddrinfo",
+    "getsignal",
+    "interrupt_main",
+    "main_thread",
+    "monotonic",
+    "os_close",
+    "os_dup",
+    "os_fstat",
+    "os_pipe",
+    "os_read",
+    "os_strerror",
+    "os_write",
+    "select_module",
+    "select_select",
+    "set_signal",
+    "sleep",
+    "socket_module",
+    "start_new_thread",
+    "thread_count",
+    "valid_signals",
+]

@@ -1,0 +1,441 @@
+"""Descriptor life, as in Go's ``internal/poll``: locks, users, deadlines, and the one retry loop.
+
+An `FD` has two sides, reading and writing. An operation takes its side's lock, so readers queue
+with readers, writers with writers, and the two directions run in parallel; calls that do not wait
+(socket options, names) only count as users.
+
+    ===========  =====================  =====================================  ==================
+    state        operation              close()                                last user leaves
+    ===========  =====================  =====================================  ==================
+    open         goes on                becomes closing: queued and parked     nothing
+                                        users wake with ClosedError
+    closing      ClosedError            ClosedError                            becomes closed
+    closed       ClosedError            ClosedError
+    ===========  =====================  =====================================  ==================
+
+The number is given back when the last user has left, so it is never reused under somebody's hands.
+A parked user that close() has woken counts as gone: it will not touch the number again. So within
+one thread ``close(2)`` happens inside of close(), and nobody has to run first.
+
+Each operation goes *prepare, system call, wait*: closed and deadline come first, so a deadline that
+has passed fails the call even if data is there; the slot is cleared immediately before the call.
+
+**The short read.** A plain read from a TCP socket that returns less than was asked has emptied the
+socket. So the next read waits first (`Side.drained`) instead of paying for a call that must fail.
+There the slot is *not* cleared: an edge that came since the last call is all that is left of it.
+The rule ends for good with the first hang-up, error or urgent data, after which readiness may not
+be announced again; and it is not for sockets whose reads stop short at borders in the stream.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from gopoll._original import allocate_lock, get_ident
+from gopoll._typing import Buffer
+from gopoll.errors import ClosedError
+from gopoll.runtime import fork
+from gopoll.runtime.guard import Guard
+from gopoll.runtime.netpoll import PollDesc, Slot
+from gopoll.runtime.poller.base import READ, WRITE
+from gopoll.runtime.sched import Scheduler, refuse, resume, this
+from gopoll.runtime.waitq import Waiter, WaitQueue
+
+__all__ = ["FD", "File", "Side"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class File(Protocol):
+    """Whatever holds a descriptor: a socket, for one."""
+
+    def fileno(self) -> int:
+        """Return the number."""
+
+    def close(self) -> None:
+        """Give the number back."""
+
+    def detach(self) -> int:
+        """Forget the number without giving it back."""
+
+
+class Side:
+    """One direction of an `FD`: its lock and who queues for it, its deadline, its slot."""
+
+    __slots__ = (
+        "deadline",
+        "drained",
+        "fd",
+        "generation",
+        "lock",
+        "mode",
+        "queue",
+        "retired",
+        "slot",
+        "unlock",
+    )
+
+    def __init__(self, fd: "FD", mode: int) -> None:
+        self.fd = fd
+        self.mode = mode
+        self.deadline: float | None = None
+        self.drained = False
+        self.retired = False  # closing, and nobody on this side will use the number again
+        self.slot: Slot | None = None  # of the scheduler that waited here last
+        self.queue = WaitQueue()
+        self._new_lock()
+
+    def _new_lock(self) -> None:
+        lock = allocate_lock()
+        self.lock = lock.acquire
+        self.unlock = lock.release
+        self.generation = fork.generation[0]
+
+    def run(self, call: Callable[..., T], *args: Any) -> T:
+        """Do a system call, alone on this side, waiting for readiness as often as it takes."""
+        if not self.lock(False):  # noqa: FBT003 - positional is faster
+            self.queue_up()
+        try:
+            return self.retry(call, *args)
+        finally:
+            self.leave()
+
+    def retry(self, call: Callable[..., T], *args: Any) -> T:
+        """Repeat `call` until it does not say that it would block; the side is locked."""
+        sched = this.sched
+        sched.operations -= 1
+        if sched.operations < 0:
+            sched.yield_turn()
+        fd = self.fd
+        if fd.closing:
+            raise ClosedError
+        if self.deadline is not None:
+            self.check_deadline(sched)
+        slot = self.slot
+        if slot is None or slot.sched is not sched:
+            slot = self.slot = fd.find_slot(sched, self.mode)
+        if self.drained:
+            self.drained = False
+            if slot is None:
+                slot = self.slot = fd.register(sched, self.mode)
+            if not slot.desc.hangup:
+                slot.wait(self.deadline)
+        while not fd.closing:
+            if slot is not None:
+                slot.state = None
+            try:
+                return call(*args)
+            except BlockingIOError:
+                pass
+            if slot is None:
+                slot = self.slot = fd.register(sched, self.mode)
+            slot.wait(self.deadline)
+        raise ClosedError
+
+    def leave(self) -> None:
+        """Unlock, hand over to the next in the queue, and close if that is what is left to do."""
+        self.unlock()
+        if self.queue.first is not None:
+            self._hand_over()
+        if self.fd.closing:
+            self.fd.close_if_unused()
+
+    def check_deadline(self, sched: Scheduler) -> None:
+        """Raise TimeoutError if the deadline has passed."""
+        timeline = sched.timeline if sched.current is None else sched.current.timeline
+        if self.deadline is not None and self.deadline <= timeline.now():
+            msg = "i/o timeout"
+            raise TimeoutError(msg)
+
+    def queue_up(self) -> None:
+        """Wait for the lock, behind those who came before.
+
+        Raises:
+            ClosedError: The descriptor was closed meanwhile.
+        """
+        if self.generation != fork.generation[0]:
+            self._new_lock()  # it is held by a goroutine that does not exist in this process
+            self.queue = WaitQueue()
+            if self.lock(False):  # noqa: FBT003
+                return
+        fd = self.fd
+        sched = this.sched
+        waiter = Waiter(sched.current or refuse("fd lock"))
+        fd.enter()
+        try:
+            if fd.closing:
+                raise ClosedError
+            if self.lock(False):  # noqa: FBT003 - its holder has just left
+                return
+            self.queue.push(waiter)
+        finally:
+            fd.leave()
+        try:
+            sched.park(waiter, "fd lock")
+        except BaseException:
+            fd.acquire()
+            self.queue.discard(waiter)
+            fd.release()
+            raise
+        if not waiter.ok:
+            raise ClosedError
+
+    def _hand_over(self) -> None:
+        """Lock again on behalf of the first in the queue, unless somebody was faster."""
+        fd = self.fd
+        heir = None
+        fd.enter()
+        try:
+            if self.queue.first is not None and self.lock(False):  # noqa: FBT003
+                heir = self.queue.claim_first()
+                if heir is None:
+                    self.unlock()
+                else:
+                    heir.ok = True
+        finally:
+            fd.leave()
+        if heir is not None:
+            resume(heir.g)
+
+
+class FD(Guard):
+    """A non-blocking descriptor that gopoll owns; knows nothing of what it is but the number."""
+
+    __slots__ = (
+        "_file",
+        "closed",
+        "closing",
+        "descs",
+        "number",
+        "reader",
+        "short_reads",
+        "users",
+        "writer",
+    )
+
+    def __init__(self, file: File, *, short_reads: bool) -> None:
+        """Own the descriptor of `file`, which is non-blocking.
+
+        `short_reads` promises that a read which returns less than was asked has emptied it.
+        """
+        super().__init__()
+        self._file = file
+        self.number = file.fileno()
+        self.short_reads = short_reads
+        self.closing = False
+        self.closed = False
+        self.users = 0  # of those who take no side
+        self.descs: list[PollDesc] = []  # one for each scheduler that has waited here
+        self.reader = Side(self, READ)
+        self.writer = Side(self, WRITE)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "closing" if self.closing else "open"
+        return f"<FD {self.number} {state}>"
+
+    # -- operations --------------------------------------------------------------------------
+
+    def read(self, call: Callable[[int], bytes], n: int) -> bytes:
+        """Read at most `n` bytes by ``call(n)``."""
+        side = self.reader
+        if not side.lock(False):  # noqa: FBT003
+            side.queue_up()
+        try:
+            data = side.retry(call, n)
+            if len(data) < n and self.short_reads:
+                self._note_drained(side, len(data))
+            return data
+        finally:
+            side.leave()
+
+    def read_into(self, call: Callable[[memoryview], int], view: memoryview) -> int:
+        """Read into `view` by ``call(view)``."""
+        side = self.reader
+        if not side.lock(False):  # noqa: FBT003
+            side.queue_up()
+        try:
+            n = side.retry(call, view)
+            if n < len(view) and self.short_reads:
+                self._note_drained(side, n)
+            return n
+        finally:
+            side.leave()
+
+    def write(self, call: Callable[[Buffer], int], data: Buffer) -> int:
+        """Write all of `data` by ``call(data)``; return its length.
+
+        Whole writes never interleave. Whatever interrupts one carries `written`, the number of
+        bytes that went out.
+        """
+        total = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
+        side = self.writer
+        if not side.lock(False):  # noqa: FBT003
+            side.queue_up()
+        written = 0
+        try:
+            written = side.retry(call, data)
+            if written < total:
+                view = memoryview(data).cast("B")
+                while written < total:
+                    written += side.retry(call, view[written:])
+        except BaseException as exc:
+            exc.written = written  # type: ignore[attr-defined]
+            raise
+        finally:
+            side.leave()
+        return written
+
+    def writev(
+        self, call: Callable[[list[memoryview]], int], buffers: Iterable[Buffer], most: int
+    ) -> int:
+        """Write all buffers as one write, at most `most` of them by one ``call(list)``."""
+        views = [memoryview(buffer).cast("B") for buffer in buffers]
+        views.reverse()  # what is next is at the end
+        side = self.writer
+        if not side.lock(False):  # noqa: FBT003
+            side.queue_up()
+        written = 0
+        try:
+            while views:
+                n = side.retry(call, views[-1 : -most - 1 : -1])
+                written += n
+                while views and n >= len(views[-1]):
+                    n -= len(views.pop())
+                if n:
+                    views[-1] = views[-1][n:]
+        except BaseException as exc:
+            exc.written = written  # type: ignore[attr-defined]
+            raise
+        finally:
+            side.leave()
+        return written
+
+    def use(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Make a call that does not wait; the number stays valid as long as it lasts."""
+        self.enter()
+        try:
+            if self.closing:
+                raise ClosedError
+            self.users += 1
+        finally:
+            self.leave()
+        try:
+            return call(*args, **kwargs)
+        finally:
+            self.enter()
+            self.users -= 1
+            self.leave()
+            if self.closing:
+                self.close_if_unused()
+
+    def set_deadline(self, modes: int, deadline: float | None) -> None:
+        """Let operations in these directions, present and future, fail from `deadline` on.
+
+        Raises:
+            ClosedError: The descriptor is closed.
+        """
+        if self.closing:
+            raise ClosedError
+        for side in (self.reader, self.writer):
+            if side.mode & modes:
+                side.deadline = deadline
+                for desc in tuple(self.descs):
+                    slot = desc.reader if side.mode == READ else desc.writer
+                    _on_its_thread(desc, slot.move_deadline, deadline)
+
+    def close(self) -> None:
+        """Close: wake whoever waits with ClosedError, give the number back after the last user.
+
+        Raises:
+            ClosedError: It is closed already.
+        """
+        self.acquire()
+        if self.busy:  # a handler inside of a short critical section of this very descriptor
+            self.release()
+            this.sched.post(_close_later, self)
+            return
+        self.busy = True
+        woken = []
+        try:
+            if self.closing:
+                raise ClosedError
+            self.closing = True
+            for side in (self.reader, self.writer):
+                while (waiter := side.queue.claim_first()) is not None:
+                    woken.append(waiter.g)
+        finally:
+            self.leave()
+        for desc in tuple(self.descs):
+            _on_its_thread(desc, self._evict, desc)
+        for g in woken:
+            resume(g)
+        self.close_if_unused()
+
+    # -- the netpoller's side ----------------------------------------------------------------
+
+    def find_slot(self, sched: Scheduler, mode: int) -> Slot | None:
+        """Return the slot in which goroutines of `sched` wait, if they ever have."""
+        for desc in self.descs:
+            if desc.sched is sched:
+                return desc.reader if mode == READ else desc.writer
+        return None
+
+    def register(self, sched: Scheduler, mode: int) -> Slot:
+        """Make the descriptor known to the poller of `sched`."""
+        desc = PollDesc(sched, self.number, self._stolen)
+        self.enter()
+        self.descs = [d for d in self.descs if not d.sched.dead]
+        self.descs.append(desc)
+        self.leave()
+        return desc.reader if mode == READ else desc.writer
+
+    def close_if_unused(self) -> None:
+        """Give the number back, once, if this was the last user of a closing descriptor."""
+        self.enter()
+        try:
+            if self.closed or self.users or any(not desc.sched.dead for desc in self.descs):
+                return
+            for side in (self.reader, self.writer):
+                # The lock is taken for ever: whoever comes now queues up and learns the truth.
+                side.retired = side.retired or side.lock(False)  # noqa: FBT003
+            if not (self.reader.retired and self.writer.retired):
+                return
+            self.closed = True
+        finally:
+            self.leave()
+        self._file.close()
+
+    def _evict(self, desc: PollDesc) -> None:
+        """On the thread of `desc`: forget it, and retire the sides whose users were parked in it."""
+        vacated = desc.shut()
+        self.enter()
+        if desc in self.descs:
+            self.descs.remove(desc)
+        for side in (self.reader, self.writer):
+            side.retired = side.retired or bool(vacated & side.mode)
+        self.leave()
+        self.close_if_unused()
+
+    def _stolen(self) -> None:
+        """The number was closed behind our back and is another's: never touch it again."""
+        self.closed = True
+        self._file.detach()
+        if not self.closing:
+            self.close()
+
+    def _note_drained(self, side: Side, n: int) -> None:
+        slot = side.slot
+        side.drained = n > 0 and (slot is None or not slot.desc.hangup)
+
+
+def _on_its_thread(desc: PollDesc, fn: Callable[[Any], object], arg: Any) -> None:
+    sched = desc.sched
+    if sched.thread == get_ident():
+        fn(arg)
+    elif not sched.dead:
+        sched.post(fn, arg)
+
+
+def _close_later(fd: FD) -> None:
+    if not fd.closing:
+        fd.close()

@@ -1,0 +1,286 @@
+"""Listeners: sockets that accept connections, and `serve`, the loop around them."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from gopoll._original import AF_INET, AF_INET6, Socket, errno, socket_module
+from gopoll.errors import AddrError, ClosedError
+from gopoll.fd import FD
+from gopoll.net.addr import Addr, from_sockaddr, unix_sockaddr
+from gopoll.net.conn import Conn, SocketConn, set_tcp_defaults
+from gopoll.net.resolver import resolve
+from gopoll.runtime.goroutine import Goroutine
+from gopoll.runtime.poller.base import READ
+from gopoll.runtime.proc import go, sleep
+from gopoll.runtime.sched import this
+
+__all__ = ["Listener", "bind_inet", "bind_unix", "listen", "serve"]
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 1.0
+_TEMPORARY = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
+
+
+class Listener:
+    """A socket that accepts connections; mirrors ``net.Listener``.
+
+    Any number of goroutines, of any threads, may accept from it. A ``with`` block closes it.
+    """
+
+    __slots__ = ("__weakref__", "_accept", "_fd", "_network", "_sock", "_unlink")
+
+    def __init__(self, sock: Socket, network: str, unlink: str | None = None) -> None:
+        """Take over `sock`, which listens and is non-blocking."""
+        self._sock = sock
+        self._network = network
+        self._unlink = unlink  # the path that this listener made
+        self._fd = FD(sock, short_reads=False)
+        self._accept: Callable[[], tuple[int, Any]] = sock._accept  # type: ignore[attr-defined]
+
+    def __repr__(self) -> str:
+        return f"<Listener {'closed' if self._fd.closing else self.addr}>"
+
+    def __del__(self) -> None:
+        fd = getattr(self, "_fd", None)
+        if fd is not None and not fd.closing:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+            fd.close()
+
+    @property
+    def addr(self) -> Addr:
+        """The address it listens on; ``str()`` of it is what `dial` takes."""
+        return from_sockaddr(self._network, self._fd.use(self._sock.getsockname))
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._fd.closing
+
+    def accept(self) -> Conn:
+        """Wait for a connection and return it. Mirrors ``net.Listener.Accept``.
+
+        A connection that its client gave up before it was accepted is passed over.
+
+        Raises:
+            TimeoutError: The deadline has passed.
+            ClosedError: The listener is closed, or was while this waited.
+            OSError: What the kernel says; EMFILE if there are too many open files.
+        """
+        while True:
+            try:
+                number, peer = self._fd.reader.run(self._accept)
+                break
+            except ConnectionAbortedError:
+                continue
+        sock = Socket(self._sock.family, self._sock.type, self._sock.proto, number)
+        sock.setblocking(False)  # noqa: FBT003 - the socket module's signature
+        if self._network == "tcp":
+            set_tcp_defaults(sock)
+        return SocketConn(sock, self._network, peer)
+
+    def __iter__(self) -> Iterator[Conn]:
+        """Accept until the listener is closed.
+
+        While there are too many open files this pauses, from 5 ms doubling to 1 s, and goes on.
+        """
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                conn = self.accept()
+            except ClosedError:
+                return
+            except OSError as exc:
+                if exc.errno not in _TEMPORARY:
+                    raise
+                sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                pause = _FIRST_PAUSE
+                yield conn
+
+    def close(self) -> None:
+        """Stop listening; whoever accepts wakes with ClosedError. Accepted connections live on.
+
+        The path of a Unix socket is removed.
+
+        Raises:
+            ClosedError: It is closed already.
+        """
+        if self._unlink is not None and not self._fd.closing:
+            Path(self._unlink).unlink(missing_ok=True)
+        self._fd.close()
+
+    def set_deadline(self, deadline: float | None) -> None:
+        """Let `accept`, present and future, fail with TimeoutError from `deadline` on.
+
+        See ``Conn.set_read_deadline``.
+
+        Raises:
+            ClosedError: The listener is closed.
+        """
+        self._fd.set_deadline(READ, deadline)
+
+    def fileno(self) -> int:
+        """Return the descriptor's number, which stays gopoll's; -1 once it is closed."""
+        return -1 if self._fd.closing else self._fd.number
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if not self._fd.closing:
+            self.close()
+
+
+def listen(
+    network: str, address: str, *, backlog: int | None = None, reuse_port: bool = False
+) -> Listener:
+    """Listen on `address`. Mirrors ``net.Listen``.
+
+    Args:
+        network: "tcp", "tcp4", "tcp6" or "unix".
+        address: ``host:port``, where port 0 lets the system choose and an empty host means every
+            interface, IPv6 and IPv4 together for "tcp"; or the path of a Unix socket.
+        backlog: How many connections may wait to be accepted; None: as many as the system allows.
+        reuse_port: Share the port with other listeners that ask for it.
+
+    Raises:
+        AddrError: The network is unknown, or the address cannot be used on it.
+        OSError: What the kernel says, EADDRINUSE for one.
+        ValueError: `backlog` is negative.
+    """
+    if backlog is None:
+        backlog = _system_backlog()
+    elif backlog < 0:
+        msg = f"backlog cannot be negative: {backlog}"
+        raise ValueError(msg)
+    path = None
+    if network == "unix":
+        sock, path = bind_unix(address, socket_module.SOCK_STREAM)
+    elif isinstance(network, str) and network.startswith("tcp"):
+        sock = bind_inet(network, address, socket_module.SOCK_STREAM, reuse_port=reuse_port)
+    else:
+        msg = f"unknown network {network!r} to listen on"
+        raise AddrError(msg)
+    try:
+        sock.listen(backlog)
+    except OSError as exc:
+        sock.close()
+        raise _named(exc, address) from None
+    return Listener(sock, network[:3] if path is None and network != "unix" else "unix", path)
+
+
+def serve(
+    listener: Listener, handler: Callable[[Conn], object], *, grace: float | None = 0.0
+) -> None:
+    """Accept until the listener is closed; call ``handler(conn)`` in a goroutine for each.
+
+    The connection is closed when its handler returns. ConnectionError and ClosedError that a
+    handler lets through mean that the peer is gone, and end it silently; anything else is reported
+    as any unhandled exception of a goroutine. Too many open files only make it pause.
+
+    Args:
+        listener: Where to accept. Close it to end `serve`.
+        handler: Called with each `Conn`.
+        grace: Once the listener is closed, how many seconds to wait for handlers before their
+            connections are closed; None waits for ever, 0 leaves them alone and returns at once.
+
+    Raises:
+        OSError: Accepting failed for good.
+    """
+    handlers: dict[Goroutine[None], Conn] = {}
+    for conn in listener:
+        g = go(_handle, handlers, handler, conn)
+        handlers[g] = conn
+    if grace == 0.0:
+        return
+    now = (
+        this.sched.main.timeline.now
+        if this.sched.current is None
+        else this.sched.current.timeline.now
+    )
+    until = None if grace is None else now() + grace
+    for g, conn in list(handlers.items()):
+        try:
+            g.join(None if until is None else max(0.0, until - now()))
+        except TimeoutError:
+            if not conn.closed:
+                conn.close()
+
+
+def _handle(
+    handlers: dict[Goroutine[None], Conn], handler: Callable[[Conn], object], conn: Conn
+) -> None:
+    try:
+        with conn:
+            handler(conn)
+    except (ConnectionError, ClosedError):
+        return
+    finally:
+        current = this.sched.current
+        if current is not None:
+            handlers.pop(current, None)
+
+
+def bind_inet(network: str, address: str, kind: int, *, reuse_port: bool = False) -> Socket:
+    """Return a socket bound to `address`: dual-stack where that is asked for and can be had."""
+    found = resolve(network, address, passive=True)
+    # One socket serves both families if the host is empty; a name means its first IPv4 address.
+    wildcard = address.startswith(":") and network[3:] == ""
+    found.sort(key=lambda entry: entry[0] != (AF_INET6 if wildcard else AF_INET))
+    for family, sockaddr in found:
+        try:
+            sock = Socket(family, kind | socket_module.SOCK_NONBLOCK | socket_module.SOCK_CLOEXEC)
+        except OSError:
+            if (family, sockaddr) == found[-1]:
+                raise
+            continue  # the kernel has no IPv6
+        try:
+            if kind == socket_module.SOCK_STREAM:
+                sock.setsockopt(socket_module.SOL_SOCKET, socket_module.SO_REUSEADDR, 1)
+            else:
+                sock.setsockopt(socket_module.SOL_SOCKET, socket_module.SO_BROADCAST, 1)
+            if reuse_port:
+                sock.setsockopt(socket_module.SOL_SOCKET, socket_module.SO_REUSEPORT, 1)
+            if family == AF_INET6:
+                only_v6 = not wildcard
+                sock.setsockopt(socket_module.IPPROTO_IPV6, socket_module.IPV6_V6ONLY, int(only_v6))
+            sock.bind(sockaddr)
+        except OSError as exc:
+            sock.close()
+            if wildcard and family == AF_INET6 and exc.errno == errno.EADDRNOTAVAIL:
+                continue
+            raise _named(exc, address) from None
+        else:
+            return sock
+    raise AssertionError(found)  # the last entry returned or raised
+
+
+def bind_unix(path: str, kind: int) -> tuple[Socket, str | None]:
+    """Return a socket bound to `path`, and the path to remove when it is closed, if any."""
+    sockaddr = unix_sockaddr(path)
+    sock = Socket(
+        socket_module.AF_UNIX, kind | socket_module.SOCK_NONBLOCK | socket_module.SOCK_CLOEXEC
+    )
+    try:
+        sock.bind(sockaddr)
+    except OSError as exc:
+        sock.close()
+        raise _named(exc, path) from None
+    return sock, None if path.startswith("@") else path
+
+
+def _named(exc: OSError, address: str) -> OSError:
+    """Return the same error with the address in its text."""
+    if exc.errno is None:
+        return exc
+    return OSError(exc.errno, exc.strerror, address)
+
+
+def _system_backlog() -> int:
+    try:
+        return int(_SOMAXCONN.read_text())
+    except (OSError, ValueError):
+        return socket_module.SOMAXCONN

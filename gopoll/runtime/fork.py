@@ -1,0 +1,59 @@
+"""What a forked child keeps: the goroutine that forked, and nothing else.
+
+It is the child's main goroutine from then on; when it ends, the child ends, flushed. All other
+goroutines stay referenced and never run again, so none of their ``finally`` blocks runs twice. The
+inherited poller is closed and never modified: the kernel's set is shared with the parent. The child
+gets a scheduler of its own, so descriptors register afresh at their first wait. Locks that another
+thread may have held at that instant are made anew.
+"""
+
+import gc
+import os
+from collections.abc import Callable
+
+from gopoll._original import get_ident
+from gopoll.runtime.guard import Guard
+from gopoll.runtime.sched import Scheduler, schedulers, this
+
+__all__ = ["generation", "in_child"]
+
+generation = [0]  # how many forks lie between the first process and this one
+_in_child: list[Callable[[], None]] = []
+_ghosts: list[Scheduler] = []
+
+
+def in_child(fn: Callable[[], None]) -> None:
+    """Have `fn` called in each forked child, once the scheduler is sound."""
+    _in_child.append(fn)
+
+
+def _after_fork_in_child() -> None:
+    generation[0] += 1
+    mine = schedulers.get(get_ident())
+    threads = len(schedulers)
+    for sched in schedulers.values():
+        survivor = sched.current if sched is mine else None
+        for g in sched.goroutines:
+            if g is not survivor and g.waiter is not None:
+                g.waiter.claim()  # whoever finds it in a queue passes it over
+        sched.dead = True
+        sched.close()
+        _ghosts.append(sched)
+    schedulers.clear()
+    if threads > 1:
+        for obj in gc.get_objects():
+            if isinstance(obj, Guard):
+                obj.renew_after_fork()
+    if mine is not None:
+        survivor = mine.current or mine.main
+        survivor.forked = survivor is not mine.main
+        timeline = mine.timeline
+        this.sched = schedulers[get_ident()] = Scheduler(survivor)
+        this.sched.running = mine.running
+        if survivor.timeline is timeline:
+            survivor.timeline = this.sched.timeline
+    for fn in _in_child:
+        fn()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,66 @@
+"""The lock around a primitive that any OS thread, signal handler or finalizer may enter.
+
+A plain lock is not enough: a signal handler or a ``__del__`` may interrupt its own thread inside a
+critical section and ask for the very same lock, and would wait for itself. A re-entrant lock lets
+it in, and `busy` tells it that it stands in the middle of somebody's change:
+
+    =========  ======================================  ===============================
+    lock       busy                                    meaning
+    =========  ======================================  ===============================
+    free       False                                   nobody is inside
+    held       False                                   the holder changed nothing yet,
+                                                       or nothing any more
+    held       True, seen by the holder's thread       re-entered: leave it to the inbox
+                                                       if it need not wait, else raise
+    =========  ======================================  ===============================
+
+The fast path of a primitive spells this out (a call costs more than the lock does)::
+
+    self.acquire()
+    if self.busy:
+        self.release()
+        return self._reentered(...)
+    self.busy = True
+    try:
+        ...                      # no park, no user code, no wake-up of another thread, no logging
+    finally:
+        self.busy = False
+        self.release()
+
+`acquire` and `release` are bound methods kept in slots: half the price of a ``with`` block.
+"""
+
+from gopoll._original import RLock
+
+__all__ = ["Guard"]
+
+
+class Guard:
+    """Base class of whatever needs such a lock."""
+
+    __slots__ = ("_lock", "acquire", "busy", "release")
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self.acquire = self._lock.acquire
+        self.release = self._lock.release
+        self.busy = False
+
+    def renew_after_fork(self) -> None:
+        """Free the lock in a child: a thread that held it in the parent does not exist here."""
+        self._lock._at_fork_reinit()  # type: ignore[attr-defined]
+        self.busy = False
+
+    def enter(self) -> None:
+        """Take the lock on a path that is not hot; raises if this very thread is inside already."""
+        self.acquire()
+        if self.busy:
+            self.release()
+            msg = f"a signal handler or finalizer interrupted this operation on {self!r}"
+            raise RuntimeError(msg)
+        self.busy = True
+
+    def leave(self) -> None:
+        """Undo `enter`."""
+        self.busy = False
+        self.release()

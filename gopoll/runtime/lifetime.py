@@ -1,0 +1,148 @@
+"""How a scheduler begins and ends: g0's birth on shallow ground, the end of its goroutines.
+
+**Birth.** A greenlet inherits the recursion depth of whoever first switches into it, for ever, and
+g0 hands it on to every goroutine. In the main thread g0 is born at import. In another thread it is
+born at the first use of gopoll, however deep that is; then it is born again as soon as the thread's
+own goroutine parks on shallower ground.
+
+**End.** When `run()` returns, or a thread ends, its other goroutines end as by ``goexit()``: their
+``finally`` blocks run, within `_GRACE` seconds. Those that refuse are reported and kept, never to
+run again; nothing ends by garbage collection. When the main thread ends without `run()` nobody
+waits for the rest, as in Go.
+"""
+
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from gopoll._original import fork_exit, get_ident, monotonic
+from gopoll.errors import GoExit
+from gopoll.runtime.goroutine import Goroutine
+from gopoll.runtime.panic import flush_output, report
+from gopoll.runtime.traceback import format_goroutines
+
+if TYPE_CHECKING:
+    from gopoll.runtime.sched import Scheduler
+
+__all__ = ["LastWill", "end_of_child", "give_birth_to_g0", "seek_shallow_ground", "shut_down"]
+
+_GRACE = 1.0
+_SHALLOW = 60  # frames; an import statement or a test runner is not deeper
+
+
+def give_birth_to_g0(sched: "Scheduler") -> None:
+    """Make g0 and enter it once, here."""
+    sched.deep = _depth(sys._getframe())
+    if sched.deep <= _SHALLOW:
+        sched.deep = 0
+    sched.g0 = greenlet(sched.loop, parent=getcurrent())
+    sched.g0.switch()
+
+
+def seek_shallow_ground(sched: "Scheduler") -> None:
+    """Replace a g0 that was born deep, if the stack is much shallower now."""
+    if _depth(sys._getframe()) > sched.deep // 2:
+        return
+    old = sched.g0
+    sched.free.clear()  # they inherited the depth; those in use keep it until they end
+    give_birth_to_g0(sched)
+    for g in sched.goroutines:
+        if g is not sched.main and g.greenlet is not None:
+            g.greenlet.parent = sched.g0
+    old.parent = getcurrent()
+    old.throw(GreenletExit)
+
+
+def _depth(frame: FrameType | None) -> int:
+    depth = 0
+    while frame is not None:
+        frame = frame.f_back
+        depth += 1
+    return depth
+
+
+def shut_down(sched: "Scheduler") -> None:
+    """End every goroutine but the calling one as by ``goexit()``; report those that refuse."""
+    caller = sched.current
+    told: set[Goroutine[Any]] = set()
+    give_up = monotonic() + _GRACE
+    try:
+        while others := [g for g in sched.goroutines if g is not caller]:
+            for g in others:
+                if g not in told:
+                    told.add(g)
+                    _tell_to_end(sched, g)
+            for g in others:
+                g.join(max(0.0, give_up - monotonic()))
+    except TimeoutError:
+        refused = [g for g in sched.goroutines if g is not caller]
+        text = format_goroutines(refused)
+        sys.stderr.write(f"gopoll: {len(refused)} goroutines refused to end:\n\n{text}")
+    finally:
+        for g in list(sched.goroutines):
+            if g is not caller:
+                forget(sched, g)
+
+
+def _tell_to_end(sched: "Scheduler", g: Goroutine[Any]) -> None:
+    if g.greenlet is not None:
+        sched.interrupt(g, GoExit())
+        return
+    g.start = None  # it never ran, and never will
+    sched.runq.remove(g)
+    sched.finish(g)
+
+
+def forget(sched: "Scheduler", g: Goroutine[Any]) -> None:
+    """Make sure that `g` never runs again, and that nobody can hand anything to it."""
+    if g.waiter is not None:
+        g.waiter.claim()
+    while g in sched.runq:
+        sched.runq.remove(g)
+    sched.ghosts.append(g.greenlet)
+    sched.goroutines.pop(g, None)
+    g.done = True
+
+
+def end_of_child(g: Goroutine[Any]) -> None:
+    """End the process, whose main goroutine `g` has ended on a worker's stack."""
+    status = 0
+    error = g.error
+    if isinstance(error, SystemExit):
+        code = error.code
+        if isinstance(code, int):
+            status = code
+        elif code is not None:
+            sys.stderr.write(f"{code}\n")
+            status = 1
+    elif error is not None:
+        report(g, error)
+        status = 1
+    flush_output()
+    fork_exit(status)
+
+
+class LastWill:
+    """Held by a thread's local storage only, so that its end is the end of the thread."""
+
+    __slots__ = ("registry", "sched")
+
+    def __init__(self, sched: "Scheduler", registry: dict[int, "Scheduler"]) -> None:
+        self.sched = sched
+        self.registry = registry
+
+    def __del__(self) -> None:
+        sched = self.sched
+        if sched.dead or get_ident() != sched.thread:  # a fork clears the other threads' storage
+            return
+        shut_down(sched)
+        sched.dead = True
+        sched.close()
+        self.registry.pop(sched.thread, None)
+        if sched.ghosts:
+            _ghosts.append(sched)
+
+
+_ghosts: list["Scheduler"] = []  # of threads that ended; collecting them would run their code

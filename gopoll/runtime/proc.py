@@ -1,0 +1,136 @@
+"""What users say to the scheduler: ``go``, ``run``, ``gosched``, ``goexit``, ``sleep`` and kin."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+from gopoll.errors import GoExit
+from gopoll.runtime import interrupt, lifetime
+from gopoll.runtime.goroutine import Goroutine
+from gopoll.runtime.sched import elapse, refuse, schedulers, this
+from gopoll.runtime.waitq import Waiter
+
+__all__ = ["current", "go", "goexit", "gosched", "num_goroutine", "run", "sleep"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def go(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Goroutine[T]:
+    """Start ``fn(*args, **kwargs)`` as a goroutine and return its handle at once.
+
+    The goroutine runs when the caller next waits. It sees a copy of the caller's context
+    variables. Mirrors Go's ``go`` statement.
+
+    Raises:
+        TypeError: `fn` cannot be called.
+    """
+    if not callable(fn):
+        msg = f"go() needs something to call, got {fn!r}"
+        raise TypeError(msg)
+    sched = this.sched
+    if len(sched.goroutines) == 1:
+        interrupt.install()
+    g: Goroutine[T] = Goroutine.create(sched, (fn, args, kwargs), 2)
+    sched.start(g)
+    return g
+
+
+def run(main: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call ``main(*args, **kwargs)`` as the main goroutine; return its value or raise its error.
+
+    When main returns, nobody waits for the other goroutines of the thread: they end as by
+    ``goexit()``. Those that do not within a second are reported on stderr and left behind.
+
+    Raises:
+        Deadlock: All goroutines were asleep, or main called ``goexit()`` and the rest ended.
+        RuntimeError: Called inside of ``run()``, or in a goroutine that ``go()`` started.
+    """
+    sched = this.sched
+    if sched.running or sched.current is not sched.main:
+        msg = "run() belongs at the bottom of a thread: it was called inside of a goroutine"
+        raise RuntimeError(msg)
+    sched.running = True
+    try:
+        return main(*args, **kwargs)
+    except GoExit:
+        # The others go on; when the last of them ends, or sleeps for ever, that is a deadlock.
+        sched.park(Waiter(sched.main), "goexit")
+        raise AssertionError from None  # nobody has the waiter
+    finally:
+        sched.running = False
+        lifetime.shut_down(sched)
+        interrupt.uninstall()
+
+
+def gosched() -> None:
+    """Let other goroutines run; the caller goes on after them. Mirrors ``runtime.Gosched``."""
+    this.sched.yield_turn()
+
+
+def goexit() -> NoReturn:
+    """End the calling goroutine; its ``finally`` blocks run. Mirrors ``runtime.Goexit``.
+
+    In the main goroutine the other goroutines go on; when they have ended, ``run()`` raises
+    `Deadlock`.
+
+    Raises:
+        RuntimeError: Called in the main goroutine outside of ``run()``.
+    """
+    sched = this.sched
+    if sched.current is sched.main and not sched.running:
+        msg = "goexit() in the main goroutine needs run(main)"
+        raise RuntimeError(msg)
+    raise GoExit
+
+
+def current() -> Goroutine[Any]:
+    """Return the calling goroutine; in a thread that started none, the thread's own.
+
+    Raises:
+        RuntimeError: Called in a signal handler that interrupted the scheduler itself.
+    """
+    g = this.sched.current
+    if g is None:
+        msg = "no goroutine runs: a signal handler interrupted the scheduler"
+        raise RuntimeError(msg)
+    return g
+
+
+def num_goroutine() -> int:
+    """Return how many goroutines live in the process. Mirrors ``runtime.NumGoroutine``.
+
+    Each OS thread that uses gopoll counts its own as one.
+    """
+    return sum(len(sched.goroutines) for sched in list(schedulers.values()))
+
+
+def sleep(seconds: float) -> None:
+    """Pause the calling goroutine for at least `seconds`. Mirrors ``time.Sleep``.
+
+    Zero or less only lets others run.
+
+    Raises:
+        ValueError: `seconds` is not a number.
+        TypeError: `seconds` is no number at all.
+    """
+    sched = this.sched
+    if seconds <= 0:
+        sched.yield_turn()
+        return
+    if math.isnan(seconds):
+        msg = "sleep() of nan seconds"
+        raise ValueError(msg)
+    g = sched.current
+    if g is None:
+        refuse("sleep")
+    waiter = Waiter(g)
+    timeline = g.timeline
+    timer = timeline.add(timeline.now() + seconds, elapse, waiter)
+    try:
+        sched.park(waiter, "sleep")
+    finally:
+        timeline.cancel(timer)
+
+
+interrupt.user_code_below(run)

@@ -1,0 +1,525 @@
+"""The scheduler: one per OS thread; it alone decides who runs, and every switch is made here.
+
+A goroutine runs until it parks, yields or ends. Then its own greenlet switches straight to the next
+runnable goroutine (a hand-over), or to g0, the greenlet in which the loop lives:
+
+    running ──park()──▶ waiting ──ready()──▶ runnable ──hand-over or g0──▶ running
+       │  └──yield_turn()────────────────────────▲
+       └──returns──▶ dead; its worker goes to the free list, or on to a new goroutine
+
+A *turn* is what runs between two looks at the timers, the inbox and the poller. It ends after
+`_HANDOVERS` switches or `_SLICE` seconds, whichever comes first, so nobody starves those. Within a
+turn a goroutine that never has to wait gives way after `_OPERATIONS` operations.
+
+Invariants:
+
+- g0 makes every first switch into a worker, shallow on its stack: a greenlet inherits the recursion
+  depth and the C stack depth of whoever first switches into it.
+- `current` is the goroutine that runs, None while g0 does. A runnable goroutine is in `runq` once.
+- Only the scheduler's own thread touches `runq`, timers and slots. Everybody else (other threads,
+  and signal handlers that could have interrupted anything) appends to `inbox` and rings. The loop
+  says that it sleeps *before* its last look at the inbox, so no ring is lost.
+- Goroutines are held strongly until they end; none ends by garbage collection.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from gopoll._original import ThreadLocal, allocate_lock, get_ident, main_thread, monotonic
+from gopoll.errors import Deadlock
+from gopoll.runtime import lifetime, outside
+from gopoll.runtime.goroutine import Goroutine, work
+from gopoll.runtime.guard import Guard
+from gopoll.runtime.panic import panicked
+from gopoll.runtime.poller import new_poller
+from gopoll.runtime.poller.base import READ_WRITE, Poller
+from gopoll.runtime.poller.waker import Waker
+from gopoll.runtime.timers import Timeline
+from gopoll.runtime.traceback import format_goroutines
+from gopoll.runtime.waitq import Claimable, Waiter, WaitQueue
+
+if TYPE_CHECKING:
+    from random import Random
+
+__all__ = ["Scheduler", "elapse", "expire", "refuse", "resume", "schedulers", "this"]
+
+_HANDOVERS = 64
+_SLICE = 0.010
+_OPERATIONS = 128
+_FREE_WORKERS = 512
+_LONGEST_NAP = 1_000_000.0
+_RECHECK = 1.0  # how often to ask again whether the other threads, our last hope, have ended
+
+
+class Scheduler:
+    """The goroutines of one OS thread."""
+
+    __slots__ = (
+        "current",
+        "dead",
+        "deep",
+        "dice",
+        "external",
+        "free",
+        "g0",
+        "ghosts",
+        "goroutines",
+        "guard",
+        "handovers",
+        "idlers",
+        "inbox",
+        "io_waits",
+        "main",
+        "nap",
+        "operations",
+        "poller",
+        "running",
+        "runq",
+        "shuffle",
+        "sleeping",
+        "thread",
+        "timeline",
+        "turn_end",
+        "turn_start",
+        "waker",
+    )
+
+    def __init__(self, survivor: Goroutine[Any] | None = None) -> None:
+        """Make the scheduler of the calling thread; in a forked child, around the survivor."""
+        self.thread = get_ident()
+        self.guard = Guard()  # of the joiners of this scheduler's goroutines
+        self.timeline = Timeline(monotonic)
+        self.runq: deque[Goroutine[Any]] = deque()
+        self.inbox: deque[tuple[Callable[[Any], object], Any]] = deque()
+        self.free: list[greenlet] = []
+        self.poller: Poller | None = None  # appears with the first descriptor,
+        self.waker: Waker | None = None  # and so does its waker; until then a nap is enough
+        self.nap = allocate_lock()
+        self.nap.acquire()
+        self.sleeping = False
+        self.dead = False
+        self.running = False  # inside of run()
+        self.io_waits = 0  # goroutines parked on a descriptor
+        self.external = 0  # goroutines parked on what only the outside can end
+        self.idlers: list[Waiter] = []  # who waits until there is nothing to do
+        self.shuffle: Callable[[deque[Goroutine[Any]]], object] | None = None
+        self.dice: Random | None = None  # of select, made at its first use
+        self.ghosts: list[object] = []  # greenlets that must never run again nor be collected
+        self.handovers = _HANDOVERS
+        self.operations = _OPERATIONS
+        self.turn_start = self.turn_end = monotonic()
+        self.main: Goroutine[Any] = survivor or Goroutine(self, None, 0)
+        self.main.greenlet = getcurrent()
+        self.main.sched = self
+        self.current: Goroutine[Any] | None = self.main
+        self.goroutines: dict[Goroutine[Any], None] = {self.main: None}
+        lifetime.give_birth_to_g0(self)
+
+    def __repr__(self) -> str:
+        return f"<Scheduler of thread {self.thread}: {len(self.goroutines)} goroutines>"
+
+    # -- waiting: called in a goroutine, on the scheduler's own thread ------------------------
+
+    def wait(self, waiter: Waiter, reason: str, timeout: float | None = None) -> None:
+        """Park until `waiter` is claimed, at most `timeout` seconds; else as `park`.
+
+        Raises:
+            TimeoutError: Nobody claimed it by then.
+        """
+        if timeout is None:
+            self.park(waiter, reason)
+            return
+        timeline = waiter.g.timeline
+        timer = timeline.add(timeline.now() + timeout, expire, waiter)
+        try:
+            self.park(waiter, reason)
+        finally:
+            timeline.cancel(timer)
+
+    def park(self, waiter: Claimable, reason: str) -> None:
+        """Wait until somebody claims `waiter` and readies the goroutine: the parking primitive.
+
+        The caller has put the waiter where it will be found. If this raises (an interrupt claimed
+        it), the caller takes it out again; nothing was handed over then.
+        """
+        g = self.current
+        if g is None:
+            refuse(reason)
+        if g.pending is not None and waiter.claim():
+            exc, g.pending = g.pending, None
+            raise exc
+        if self.deep and g is self.main:
+            lifetime.seek_shallow_ground(self)
+        g.waiter = waiter
+        g.reason = reason
+        g.since = self.turn_start
+        g.greenlet = getcurrent()  # not always the worker: a goroutine may use greenlets itself
+        try:
+            if g.on_switch is not None:
+                g.on_switch(False)  # noqa: FBT003 - positional is faster
+            self._next().switch()
+            if g.on_switch is not None:
+                g.on_switch(True)  # noqa: FBT003
+        except GreenletExit:
+            raise
+        except BaseException as exc:
+            self._interrupted(g, exc)
+        exc_ = g.thrown
+        if exc_ is not None:
+            g.thrown = None
+            try:
+                raise exc_
+            finally:
+                del exc_, g
+
+    def yield_turn(self) -> None:
+        """Let the others run first."""
+        g = self.current
+        if g is None:  # a signal handler inside g0: it cannot be put off
+            return
+        g.greenlet = getcurrent()
+        try:
+            if g.on_switch is not None:
+                g.on_switch(False)  # noqa: FBT003
+            self.runq.append(g)
+            self._next().switch()
+            if g.on_switch is not None:
+                g.on_switch(True)  # noqa: FBT003
+        except GreenletExit:
+            raise
+        except BaseException as exc:
+            self._put_back(g)
+            if g in self.runq:
+                self.runq.remove(g)
+            g.pending = exc
+        if g.pending is not None:
+            exc_, g.pending = g.pending, None
+            raise exc_
+
+    def _next(self) -> greenlet:
+        """Choose whom to switch to: the next goroutine while the turn lasts, else g0."""
+        runq = self.runq
+        if runq and self.handovers > 0 and monotonic() < self.turn_end:
+            if self.shuffle is not None:
+                self.shuffle(runq)
+            g = runq[0]
+            target: greenlet | None = g.greenlet
+            if target is None and self.free:
+                target = self._bind(self.free.pop(), g)
+            if target is not None:
+                self.handovers -= 1
+                self.operations = _OPERATIONS
+                self.current = g
+                g.waiter = None
+                runq.popleft()
+                return target
+        self.current = None
+        return self.g0
+
+    def _interrupted(self, g: Goroutine[Any], exc: BaseException) -> None:
+        """Undo a park into which a foreign signal handler raised `exc`; nothing may be lost.
+
+        If nobody has claimed the waiter the exception goes on at once; otherwise what was handed
+        over comes first, and the exception is raised at the next park.
+        """
+        self._put_back(g)
+        waiter = g.waiter
+        if waiter is not None:
+            if waiter.claim():
+                g.waiter = None
+                raise exc
+            self._next().switch()  # the one who claimed it readies us: that must be used up
+        g.pending = exc
+
+    def _put_back(self, g: Goroutine[Any] | None) -> None:
+        """Return a goroutine that was chosen to run, but not yet switched to, to the queue."""
+        chosen = self.current
+        if chosen is not None and chosen is not g and chosen not in self.runq:
+            self.runq.appendleft(chosen)
+        self.current = g
+
+    # -- waking ------------------------------------------------------------------------------
+
+    def ready(self, g: Goroutine[Any]) -> None:
+        """Make `g` runnable; on the scheduler's own thread, by whoever claimed its waiter."""
+        self.runq.append(g)
+        if self.sleeping:  # a signal handler inside the poll, which goes on after it
+            self.ring()
+
+    def post(self, fn: Callable[[Any], object], arg: Any) -> None:
+        """Have ``fn(arg)`` called on the scheduler's thread, soon; from any thread or handler."""
+        self.inbox.append((fn, arg))
+        if self.sleeping:
+            self.ring()
+
+    def ring(self) -> None:
+        """End the present or the next sleep."""
+        if self.waker is not None:
+            self.waker.wake()
+        else:
+            try:
+                self.nap.release()
+            except RuntimeError:  # it is free already: somebody else rang
+                return
+
+    def interrupt(self, g: Goroutine[Any], exc: BaseException) -> None:
+        """Raise `exc` in `g`: out of the wait it is in, or else at its next one."""
+        waiter = g.waiter
+        if waiter is not None and waiter.claim():
+            g.thrown = exc
+            self.ready(g)
+        else:
+            g.pending = exc
+
+    # -- births and deaths -------------------------------------------------------------------
+
+    def start(self, g: Goroutine[Any]) -> None:
+        """Take in a new goroutine and make it runnable."""
+        self.goroutines[g] = None
+        self.ready(g)
+
+    def finish(self, g: Goroutine[Any]) -> None:
+        """Bury `g`, whose function has ended: tell those who joined it, report its exception."""
+        if g.forked:
+            lifetime.end_of_child(g)
+        g.greenlet = None
+        g.done = True  # before the look at the joiners: who comes later sees it
+        self.goroutines.pop(g, None)
+        watched = g.joiners is not None and self._wake_joiners(g)
+        if g.error is not None and not watched:
+            if isinstance(g.error, (KeyboardInterrupt, SystemExit)):
+                self.interrupt(self.main, g.error)  # they mean the program, wherever raised
+            else:
+                panicked(g, g.error)
+
+    def retire(self) -> bool:
+        """Give back the calling worker, whose goroutine is dead; True once it is bound again."""
+        worker = getcurrent()
+        worker.gr_context = None
+        if len(self.free) >= _FREE_WORKERS or self.dead:
+            self.current = None
+            return False
+        self.free.append(worker)
+        target = self._next()
+        if target is not worker:
+            target.switch()
+        return True
+
+    def _bind(self, worker: greenlet, g: Goroutine[Any]) -> greenlet:
+        """Make `worker` the body of `g`."""
+        g.greenlet = worker
+        worker.gr_context = g.context
+        g.context = None
+        return worker
+
+    def join(self, g: Goroutine[Any], timeout: float | None, *, wants_error: bool) -> None:
+        """Wait in the calling goroutine, of whatever thread, for the end of `g`."""
+        if g.done:
+            return
+        mine = this.sched
+        if mine.current is g:
+            msg = "a goroutine cannot wait for its own end"
+            raise RuntimeError(msg)
+        caller = mine.current
+        if caller is None:
+            refuse("goroutine join")
+        waiter = Waiter(caller, wants_error)
+        self.guard.enter()
+        if g.joiners is None:
+            g.joiners = WaitQueue()
+        g.joiners.push(waiter)
+        self.guard.leave()
+        if g.done and waiter.claim():  # it ended before it could see us
+            return
+        try:
+            mine.wait(waiter, "goroutine join", timeout)
+        except BaseException:
+            self.guard.enter()
+            if g.joiners is not None:
+                g.joiners.discard(waiter)
+            self.guard.leave()
+            raise
+
+    def _wake_joiners(self, g: Goroutine[Any]) -> bool:
+        self.guard.enter()
+        queue, g.joiners = g.joiners, None
+        self.guard.leave()
+        watched = False
+        while queue is not None and (waiter := queue.claim_first()) is not None:
+            watched = watched or bool(waiter.value)
+            resume(waiter.g)
+        return watched
+
+    def need_poller(self) -> Poller:
+        """Return the poller; it appears at the first need, with its waker."""
+        if self.poller is None:
+            poller = new_poller()
+            self.waker = Waker(poller)
+            self.poller = poller
+        return self.poller
+
+    def close(self) -> None:
+        """Give back the descriptors, and touch nothing that the poller watches."""
+        poller, waker, self.poller, self.waker = self.poller, self.waker, None, None
+        if poller is not None:
+            poller.close()
+        if waker is not None:
+            waker.close()
+
+    # -- g0 ----------------------------------------------------------------------------------
+
+    def loop(self) -> None:
+        """The body of g0."""
+        self.main.greenlet.switch()  # entered once, while the stack is shallow
+        while True:
+            try:
+                self._schedule()
+            except GreenletExit:  # the thread ends
+                return
+            except BaseException as exc:
+                self._resynchronise(exc)
+
+    def _schedule(self) -> None:
+        runq = self.runq
+        while True:
+            if not runq or self.handovers <= 0 or monotonic() >= self.turn_end:
+                self._begin_turn()
+            if self.shuffle is not None:
+                self.shuffle(runq)
+            g = runq[0]
+            if g.greenlet is None:
+                self._bind(self.free.pop() if self.free else greenlet(work, self.g0), g)
+            self.handovers -= 1
+            self.operations = _OPERATIONS
+            self.current = g
+            g.waiter = None
+            runq.popleft()
+            g.greenlet.switch(self)  # `work` wants it at its first entry; others ignore it
+
+    def _begin_turn(self) -> None:
+        """Look at everything that can make a goroutine runnable; sleep until something has."""
+        runq = self.runq
+        while True:
+            self.turn_start = monotonic()
+            if self.timeline.heap:
+                self.timeline.run_due()
+            while self.inbox:
+                fn, arg = self.inbox.popleft()
+                fn(arg)
+            if runq:
+                if self.poller is not None:
+                    self._harvest(0)
+                break
+            if self.idlers and self._all_idle():
+                continue
+            self._sleep()
+        self.handovers = _HANDOVERS
+        self.turn_end = monotonic() + _SLICE
+
+    def _sleep(self) -> None:
+        due = self.timeline.next_due()
+        if due is not None:
+            timeout: float | None = max(0.0, due - self.timeline.now())
+        elif self.io_waits or self.external:
+            timeout = None
+        else:
+            timeout = self._hopeless()
+        self.sleeping = True
+        try:
+            if self.inbox or self.runq:
+                return
+            if self.poller is not None:
+                self._harvest(timeout)
+            else:
+                self.nap.acquire(True, -1 if timeout is None else min(timeout, _LONGEST_NAP))
+        finally:
+            self.sleeping = False
+
+    def _harvest(self, timeout: float | None) -> None:
+        assert self.poller is not None
+        for target, modes in self.poller.poll(timeout):
+            target.deliver(modes)
+
+    def _all_idle(self) -> bool:
+        """Wake those who wait for idleness, unless a last look at the poller finds work."""
+        if self.poller is not None:
+            self._harvest(0)
+        if not self.runq and not self.inbox:
+            idlers, self.idlers = self.idlers, []
+            for waiter in idlers:
+                if waiter.claim():
+                    self.ready(waiter.g)
+        return bool(self.runq or self.inbox)
+
+    def _hopeless(self) -> float | None:
+        """Nothing here can wake anybody: tell main so, unless the outside still can.
+
+        Returns how long to sleep.
+        """
+        if self.thread != main_thread().ident or outside.signal_handlers():
+            return None  # the main thread lives, or a signal handler may wake somebody
+        if outside.other_threads():
+            return _RECHECK
+        what = "all goroutines are asleep - deadlock!"
+        if self.main.reason == "goexit":
+            what = "no goroutines (main called goexit) - deadlock!"
+        self.interrupt(self.main, Deadlock(f"{what}\n\n{format_goroutines(self.goroutines)}"))
+        return 0.0
+
+    def _resynchronise(self, exc: BaseException) -> None:
+        """Hand to main what a signal handler raised in g0, and mend what it tore.
+
+        Edges that were harvested but not delivered are gone: every descriptor is taken for ready.
+        """
+        self.sleeping = False
+        self._put_back(None)
+        if self.poller is not None:
+            for target in self.poller.targets():
+                target.deliver(READ_WRITE)
+        self.interrupt(self.main, exc)
+
+
+def refuse(reason: str) -> NoReturn:
+    """Raise what a wait raises where there is nobody to park."""
+    msg = f"cannot wait ({reason}) in a signal handler that interrupted the scheduler"
+    raise RuntimeError(msg)
+
+
+def expire(waiter: Waiter) -> None:
+    """Timer callback: end the wait of `waiter` with TimeoutError."""
+    if waiter.claim():
+        g = waiter.g
+        g.thrown = TimeoutError(f"timed out ({g.reason})")
+        g.sched.ready(g)
+
+
+def elapse(waiter: Waiter) -> None:
+    """Timer callback: end the wait of `waiter`, which was for this."""
+    if waiter.claim():
+        waiter.g.sched.ready(waiter.g)
+
+
+def resume(g: Goroutine[Any]) -> None:
+    """Make `g` runnable, from whatever thread; by whoever claimed its waiter."""
+    sched = g.sched
+    if sched.thread == get_ident():
+        sched.ready(g)
+    else:
+        sched.post(sched.ready, g)
+
+
+class _This(ThreadLocal):
+    """What belongs to the calling OS thread: its scheduler, made at the first look."""
+
+    def __init__(self) -> None:
+        self.sched = Scheduler()
+        schedulers[self.sched.thread] = self.sched
+        if self.sched.thread != main_thread().ident:
+            self.last_will = lifetime.LastWill(self.sched, schedulers)
+
+
+schedulers: dict[int, Scheduler] = {}  # by thread, for reports and for forks
+this = _This()

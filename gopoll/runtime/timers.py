@@ -1,0 +1,96 @@
+"""A timeline: a clock, and the timers that are due on it.
+
+A pure data structure: it never sleeps and never switches. The scheduler asks `next_due` how long it
+may sleep, and calls `run_due`.
+
+Invariants:
+
+- `heap` is ordered by (when, seq); timers of the same instant fire in the order of their making.
+- A cancelled timer stays in the heap until it surfaces or until the cancelled ones are more than
+  half of it; so a hundred thousand timers armed and cancelled leave a short heap.
+- A timer fires once; its callback runs on the thread of the timeline's scheduler and must not park.
+
+A timer is armed (in the heap, `fn` set) or spent (`fn` is None: fired or cancelled), for ever.
+"""
+
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+
+__all__ = ["Timeline", "Timer"]
+
+_FEW = 64  # below this many entries compacting is not worth a pass
+
+
+class Timer:
+    """One entry of a timeline."""
+
+    __slots__ = ("arg", "fn", "when")
+
+    def __init__(self, when: float, fn: Callable[[object], None], arg: object) -> None:
+        self.when = when
+        self.fn: Callable[[object], None] | None = fn
+        self.arg = arg
+
+    def __repr__(self) -> str:
+        return f"<Timer {'armed' if self.fn else 'spent'} when={self.when:.6f}>"
+
+
+class Timeline:
+    """A clock in seconds and the timers waiting on it."""
+
+    __slots__ = ("_cancelled", "_seq", "heap", "now")
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
+        self.heap: list[tuple[float, int, Timer]] = []
+        self._seq = 0
+        self._cancelled = 0
+
+    def __repr__(self) -> str:
+        return f"<Timeline {len(self.heap) - self._cancelled} timers>"
+
+    def __len__(self) -> int:
+        return len(self.heap) - self._cancelled
+
+    def add(self, when: float, fn: Callable[[object], None], arg: object = None) -> Timer:
+        """Call ``fn(arg)`` once the clock reads `when` or more."""
+        timer = Timer(when, fn, arg)
+        self._seq += 1
+        heappush(self.heap, (when, self._seq, timer))
+        return timer
+
+    def cancel(self, timer: Timer) -> bool:
+        """Disarm `timer`; False if it has fired or was cancelled before."""
+        if timer.fn is None:
+            return False
+        timer.fn = timer.arg = None
+        self._cancelled += 1
+        if self._cancelled > _FEW and self._cancelled * 2 > len(self.heap):
+            self.heap = [entry for entry in self.heap if entry[2].fn is not None]
+            heapify(self.heap)
+            self._cancelled = 0
+        return True
+
+    def next_due(self) -> float | None:
+        """When the earliest timer is due, or None if there is none."""
+        while self.heap:
+            when, _, timer = self.heap[0]
+            if timer.fn is not None:
+                return when
+            heappop(self.heap)
+            self._cancelled -= 1
+        return None
+
+    def run_due(self) -> None:
+        """Fire every timer that is due now, in order. Those they arm wait for the next call."""
+        now = self.now()
+        newest = self._seq
+        while self.heap and self.heap[0][0] <= now and self.heap[0][1] <= newest:
+            timer = heappop(self.heap)[2]
+            fn = timer.fn
+            if fn is None:
+                self._cancelled -= 1
+                continue
+            arg = timer.arg
+            timer.fn = timer.arg = None
+            fn(arg)

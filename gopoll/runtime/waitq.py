@@ -1,0 +1,125 @@
+"""Who waits: the waiter (Go's sudog), its one claim, and the FIFO queue of waiters.
+
+A goroutine that must wait makes a `Waiter`, puts it where somebody will find it, and parks. Whoever
+wants to wake it claims it first; one wait is claimed once, whatever number of senders, closers,
+timers and interrupts try:
+
+    ========  ==========================  =======================================
+    state     claim()                     then
+    ========  ==========================  =======================================
+    open      True, and it is claimed     the winner fills `value` and `ok`, and
+                                          readies the goroutine
+    claimed   False                       the loser does nothing and leaves nothing
+    ========  ==========================  =======================================
+
+A select puts a `CaseWaiter` into each of its channels; they share one claim.
+
+Invariant: whoever stops waiting takes its waiter out of the queue before it waits again; a claimed
+waiter found in a queue belongs to somebody on the way to do so, and is skipped.
+"""
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from gopoll.runtime.goroutine import Goroutine
+
+__all__ = ["CaseWaiter", "Claimable", "WaitQueue", "Waiter"]
+
+
+class Claimable(Protocol):
+    """What a parked goroutine can be woken from: a `Waiter`, or a slot of the netpoller."""
+
+    def claim(self) -> bool:
+        """Win the right to wake the goroutine; False if somebody else has won it."""
+
+
+class Waiter:
+    """One goroutine in one wait, and in at most one queue."""
+
+    __slots__ = ("claimed", "g", "next", "ok", "prev", "value")
+
+    def __init__(self, g: "Goroutine[Any]", value: Any = None) -> None:
+        self.g = g
+        self.value = value
+        self.ok = False
+        self.claimed = False
+        self.prev: Waiter | None = None
+        self.next: Waiter | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {'claimed' if self.claimed else 'open'} {self.g!r}>"
+
+    def claim(self) -> bool:
+        """Win the right to wake the goroutine; False if somebody else has won it."""
+        # An exchange. CPython with its lock lets another thread, a signal handler or a collection
+        # in at calls and backward jumps only, and a tracer between lines: none is in here. A lock
+        # for each waiter would cost as much memory as the rest of it.
+        was, self.claimed = self.claimed, True
+        return not was
+
+
+class CaseWaiter(Waiter):
+    """One case of a select: it is claimed by claiming the waiter that all cases share."""
+
+    __slots__ = ("shared",)
+
+    def __init__(self, shared: Waiter, value: Any) -> None:
+        super().__init__(shared.g, value)
+        self.shared = shared
+
+    def claim(self) -> bool:
+        """Win the right to wake the goroutine, for this case."""
+        if self.shared.claim():
+            self.claimed = True
+            return True
+        return False
+
+
+class WaitQueue:
+    """Waiters in order of arrival; any of them can be taken out at the same small price."""
+
+    __slots__ = ("first", "last")
+
+    def __init__(self) -> None:
+        self.first: Waiter | None = None
+        self.last: Waiter | None = None
+
+    def __repr__(self) -> str:
+        return f"<WaitQueue {'empty' if self.first is None else 'of ' + repr(self.first.g)}>"
+
+    def push(self, waiter: Waiter) -> None:
+        """Queue `waiter` last."""
+        last = self.last
+        if last is None:
+            self.first = waiter
+        else:
+            last.next = waiter
+            waiter.prev = last
+        self.last = waiter
+
+    def claim_first(self) -> Waiter | None:
+        """Take out the first waiter that can still be claimed, and claim it."""
+        while (waiter := self.first) is not None:
+            self.first = follower = waiter.next
+            if follower is None:
+                self.last = None
+            else:
+                follower.prev = waiter.next = None
+            if waiter.claim():
+                return waiter
+        return None
+
+    def discard(self, waiter: Waiter) -> None:
+        """Take `waiter` out if it is still here."""
+        before, after = waiter.prev, waiter.next
+        if before is None and self.first is not waiter:
+            return
+        if before is None:
+            self.first = after
+        else:
+            before.next = after
+        if after is None:
+            self.last = before
+        else:
+            after.prev = before
+        waiter.prev = waiter.next = None

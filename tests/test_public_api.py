@@ -1,0 +1,145 @@
+"""The interface holds what it promises: names, docstrings, types, and a cheap `import gopoll`."""
+
+import ast
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gopoll
+
+PACKAGE = Path(gopoll.__file__).parent
+
+# What each public module offers at least.
+PUBLIC = {
+    "gopoll": """
+        Chan ChannelClosed Deadlock Goroutine current default go goexit gosched nil_chan
+        num_goroutine offload run select set_panic sleep wait_read wait_write
+    """,
+    "gopoll.net": """
+        AddrError ClosedError Conn Listener PacketConn dial join_host_port listen listen_packet
+        lookup_host pipe serve split_host_port
+    """,
+    "gopoll.time": "now sleep",
+    "gopoll.debug": "dump install",
+    "gopoll.testing": "no_leaks wait_idle",
+}
+
+# `import gopoll` leaves these alone: rooms load on first use, and early patching stays possible.
+LAZY = ["gopoll.net", "gopoll.debug", "gopoll.testing", "asyncio", "logging", "ssl", "subprocess"]
+
+
+def sources():
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def public_modules():
+    """The modules above, and every module that declares `__all__`."""
+    names = set(PUBLIC)
+    for path in sources():
+        if re.search(r"^__all__\b", path.read_text("utf-8"), re.MULTILINE):
+            parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+            names.add(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    return sorted(names)
+
+
+def sort_key(name):
+    """Constants, then classes, then the rest: the order that ruff gives to `__all__`."""
+    kind = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
+    return kind, name
+
+
+def run_python(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+@pytest.mark.parametrize("name", public_modules())
+def test_all_is_sorted_and_valid(name):
+    module = importlib.import_module(name)
+    names = list(module.__all__)
+    assert names == sorted(set(names), key=sort_key)
+    missing = [each for each in names if not hasattr(module, each)]
+    assert not missing
+    assert set(names) <= set(dir(module))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_promised_names_are_there(name):
+    promised = set(PUBLIC[name].split())
+    assert not promised - set(importlib.import_module(name).__all__)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_has_a_docstring(name):
+    module = importlib.import_module(name)
+    assert module.__doc__
+    bare = []
+    for each in module.__all__:
+        value = getattr(module, each)
+        if isinstance(value, str | int | float | tuple | frozenset):
+            continue  # a plain constant cannot carry one
+        if not inspect.getdoc(value):
+            bare.append(each)
+        if inspect.isclass(value):
+            members = (item for item in vars(value).items() if not item[0].startswith("_"))
+            bare += [
+                f"{each}.{member}"
+                for member, what in members
+                if (inspect.isroutine(what) or isinstance(what, property))
+                and not inspect.getdoc(getattr(value, member))
+            ]
+    assert not bare
+
+
+def test_importing_gopoll_is_cheap():
+    # What the interpreter itself loads at start-up (a coverage hook, say) does not count.
+    code = f"""
+import sys
+before = set(sys.modules)
+import gopoll
+print([name for name in {LAZY!r} if name in sys.modules and name not in before])
+"""
+    child = run_python(code)
+    assert (child.returncode, child.stdout.strip()) == (0, "[]"), child.stderr
+
+
+def test_rooms_load_on_first_use():
+    code = "import gopoll; print(gopoll.net.__name__, gopoll.time.__name__, gopoll.debug.__name__)"
+    child = run_python(code)
+    assert child.stdout.split() == ["gopoll.net", "gopoll.time", "gopoll.debug"], child.stderr
+
+
+def test_an_unknown_attribute_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no_such_room"):
+        gopoll.no_such_room  # noqa: B018
+
+
+def test_the_only_dependency_is_greenlet():
+    allowed = {*sys.stdlib_module_names, "gopoll", "greenlet"}
+    foreign = []
+    for path in sources():
+        if "integrations" in path.relative_to(PACKAGE).parts:
+            continue  # the only place with optional imports
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            else:
+                continue
+            foreign += [(path.name, name) for name in names if name.split(".")[0] not in allowed]
+    assert not foreign
+
+
+def test_types_are_shipped():
+    assert (PACKAGE / "py.typed").is_file()
+
+
+def test_version():
+    assert re.fullmatch(r"\d+\.\d+\.\d+([ab.]\w+)?", gopoll.__version__)
