@@ -1,6 +1,6 @@
 """gopoll: goroutines for Python.
 
-You write ``data = conn.read(4096)`` as if it blocked. Underneath, the socket is non-blocking, it was
+You write ``data = conn.read(4096)`` as if it blocked. Underneath, the socket is non-blocking, was
 registered once with epoll or kqueue, and the goroutine is parked until the kernel says it is ready.
 
 This is the front door: the runtime is loaded here, the other rooms when they are first named.

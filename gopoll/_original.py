@@ -7,7 +7,7 @@ module is imported before any patch is made.
 Invariant: names are bound once, at import; nobody assigns to them later.
 """
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import _socket
 import _thread
 import errno
@@ -38,6 +38,8 @@ sleep = time.sleep
 getsignal = _signal.getsignal
 set_signal = _signal.signal
 default_int_handler = _signal.default_int_handler
+SIGINT = _signal.SIGINT
+SIGQUIT = _signal.SIGQUIT
 valid_signals = _signal.valid_signals
 
 # Descriptors.
@@ -63,6 +65,8 @@ gaierror = socket.gaierror
 __all__ = [
     "AF_INET",
     "AF_INET6",
+    "SIGINT",
+    "SIGQUIT",
     "RLock",
     "Socket",
     "ThreadLocal",

@@ -137,7 +137,7 @@ def _understand(cases: tuple[Any, ...]) -> tuple[list[_Op], int]:
         method, value = case if is_send else (case, None)
         chan = getattr(method, "__self__", None)
         name = getattr(method, "__name__", None)
-        kind = _KINDS.get((name, is_send)) if isinstance(chan, Chan) else None
+        kind = _KINDS.get((str(name), is_send)) if isinstance(chan, Chan) else None
         if kind is None:
             msg = (
                 f"case {index} of select() is {case!r}; "

@@ -93,7 +93,7 @@ class Side:
 
     def run(self, call: Callable[..., T], *args: Any) -> T:
         """Do a system call, alone on this side, waiting for readiness as often as it takes."""
-        if not self.lock(False):  # noqa: FBT003 - positional is faster
+        if not self.lock(False):
             self.queue_up()
         try:
             return self.retry(call, *args)
@@ -156,7 +156,7 @@ class Side:
         if self.generation != fork.generation[0]:
             self._new_lock()  # it is held by a goroutine that does not exist in this process
             self.queue = WaitQueue()
-            if self.lock(False):  # noqa: FBT003
+            if self.lock(False):
                 return
         fd = self.fd
         sched = this.sched
@@ -165,7 +165,7 @@ class Side:
         try:
             if fd.closing:
                 raise ClosedError
-            if self.lock(False):  # noqa: FBT003 - its holder has just left
+            if self.lock(False):
                 return
             self.queue.push(waiter)
         finally:
@@ -186,7 +186,7 @@ class Side:
         heir = None
         fd.enter()
         try:
-            if self.queue.first is not None and self.lock(False):  # noqa: FBT003
+            if self.queue.first is not None and self.lock(False):
                 heir = self.queue.claim_first()
                 if heir is None:
                     self.unlock()
@@ -238,7 +238,7 @@ class FD(Guard):
     def read(self, call: Callable[[int], bytes], n: int) -> bytes:
         """Read at most `n` bytes by ``call(n)``."""
         side = self.reader
-        if not side.lock(False):  # noqa: FBT003
+        if not side.lock(False):
             side.queue_up()
         try:
             data = side.retry(call, n)
@@ -251,7 +251,7 @@ class FD(Guard):
     def read_into(self, call: Callable[[memoryview], int], view: memoryview) -> int:
         """Read into `view` by ``call(view)``."""
         side = self.reader
-        if not side.lock(False):  # noqa: FBT003
+        if not side.lock(False):
             side.queue_up()
         try:
             n = side.retry(call, view)
@@ -269,7 +269,7 @@ class FD(Guard):
         """
         total = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
         side = self.writer
-        if not side.lock(False):  # noqa: FBT003
+        if not side.lock(False):
             side.queue_up()
         written = 0
         try:
@@ -292,7 +292,7 @@ class FD(Guard):
         views = [memoryview(buffer).cast("B") for buffer in buffers]
         views.reverse()  # what is next is at the end
         side = self.writer
-        if not side.lock(False):  # noqa: FBT003
+        if not side.lock(False):
             side.queue_up()
         written = 0
         try:
@@ -397,7 +397,7 @@ class FD(Guard):
                 return
             for side in (self.reader, self.writer):
                 # The lock is taken for ever: whoever comes now queues up and learns the truth.
-                side.retired = side.retired or side.lock(False)  # noqa: FBT003
+                side.retired = side.retired or side.lock(False)
             if not (self.reader.retired and self.writer.retired):
                 return
             self.closed = True
@@ -406,7 +406,7 @@ class FD(Guard):
         self._file.close()
 
     def _evict(self, desc: PollDesc) -> None:
-        """On the thread of `desc`: forget it, and retire the sides whose users were parked in it."""
+        """On the thread of `desc`: forget it, and retire the sides whose users parked in it."""
         vacated = desc.shut()
         self.enter()
         if desc in self.descs:

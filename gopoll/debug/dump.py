@@ -1,10 +1,9 @@
 """The goroutine dump, and the signal that asks for it."""
 
 import sys
-from signal import SIGQUIT
 from types import FrameType
 
-from gopoll._original import set_signal
+from gopoll._original import SIGQUIT, set_signal
 from gopoll.runtime.sched import schedulers
 from gopoll.runtime.traceback import format_goroutines
 
@@ -23,7 +22,7 @@ def dump() -> str:
 
 
 def install() -> None:
-    """Print `dump` on stderr at each SIGQUIT, which the keyboard sends as Ctrl-\\; then go on.
+    """Print `dump` on stderr at each SIGQUIT, the key Ctrl-backslash; then go on.
 
     ``GOPOLL_TRACEBACK=1`` in the environment does the same at import.
 

@@ -75,7 +75,7 @@ class Listener:
             except ConnectionAbortedError:
                 continue
         sock = Socket(self._sock.family, self._sock.type, self._sock.proto, number)
-        sock.setblocking(False)  # noqa: FBT003 - the socket module's signature
+        sock.setblocking(False)
         if self._network == "tcp":
             set_tcp_defaults(sock)
         return SocketConn(sock, self._network, peer)

@@ -1,8 +1,8 @@
 """File objects over a connection, safe for several goroutines.
 
-The standard library's buffers have a lock, but it knows only threads: a second goroutine of the same
-thread that enters while the first is parked inside gets an error, or worse. So each direction has a
-buffer of its own, and a lock of its own that goroutines queue for.
+The standard library's buffers have a lock, but it knows only threads: a second goroutine of the
+same thread that enters while the first is parked inside gets an error, or worse. So each direction
+has a buffer of its own, and a lock of its own that goroutines queue for.
 """
 
 import io

@@ -7,6 +7,7 @@ that passes, are channels too, so each operation is one select.
 
 from typing import Any
 
+from gopoll._original import errno
 from gopoll._select import select
 from gopoll._typing import Buffer
 from gopoll.chan import Chan
@@ -104,8 +105,8 @@ class _PipeConn(Conn):
         index, offered = select(
             self._rx.recv, self._done.recv, self._peer_done.recv, self._read.expired.recv
         )
-        if index:
-            return self._why_not(index, self._read)
+        if index or offered is None:
+            return self._why_not(index)
         n = min(len(view), len(offered))
         view[:n] = offered[:n]
         self._rx_taken.send(n)
@@ -128,7 +129,7 @@ class _PipeConn(Conn):
                         self._write.expired.recv,
                     )
                     if index:
-                        self._why_not(index, self._write)
+                        self._why_not(index)
                         raise _broken()
                     written += self._tx_taken.recv() or 0
                     if written >= total:
@@ -170,12 +171,13 @@ class _PipeConn(Conn):
     def _may_go_on(self, deadline: _Deadline) -> bool:
         """Check what ends an operation before it begins; False if the peer is gone."""
         if self._done.closed:
-            self._why_not(1, deadline)
+            self._why_not(1)
         if deadline.expired.closed:
-            self._why_not(3, deadline)
+            self._why_not(3)
         return not self._peer_done.closed
 
-    def _why_not(self, index: int, _: _Deadline) -> int:
+    def _why_not(self, index: int) -> int:
+        """Raise what the chosen case of a select says; 0 if it says that the peer is gone."""
         if index == 1:
             raise ClosedError("use of closed pipe")
         if index == 3:
@@ -184,8 +186,6 @@ class _PipeConn(Conn):
 
 
 def _broken() -> BrokenPipeError:
-    import errno
-
     return BrokenPipeError(errno.EPIPE, "write on closed pipe")
 
 

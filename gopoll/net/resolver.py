@@ -1,5 +1,7 @@
-"""From names to addresses. A numeric address never leaves the goroutine; a name goes to the
-system's resolver in a worker thread, since libc blocks.
+"""From names to addresses.
+
+A numeric address never leaves the goroutine; a name goes to the system's resolver in a worker
+thread, since libc blocks.
 """
 
 from typing import Any

@@ -78,7 +78,7 @@ class Goroutine(Generic[T]):
         self.greenlet: Any = None
         self.context: Context | None = None
         self.timeline: Timeline = sched.timeline
-        # Waiting: on what, why, since when; what to raise on waking; what to raise at the next park.
+        # Waiting: on what, why, since when; what to raise on waking, or at the next park.
         self.waiter: Claimable | None = None
         self.reason = ""
         self.since = 0.0

@@ -18,11 +18,11 @@ Main may leave gopoll and compute for ever: so while an interrupt is pending, a 
 raises the signal again every `_AGAIN` seconds, until main was in a place where it could be told.
 """
 
-from signal import SIGINT
 from types import CodeType, FrameType
 from typing import Any
 
 from gopoll._original import (
+    SIGINT,
     default_int_handler,
     get_ident,
     getsignal,

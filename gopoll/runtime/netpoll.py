@@ -19,8 +19,8 @@ a system call and never at another time, so an edge that comes after the call is
 Deadlines are lazy: the timer of a slot is armed only while somebody waits, is left alone when the
 deadline moves away, and looks at the deadline again when it fires.
 
-Descriptors that gopoll does not own (`wait_read`, `wait_write`) are `_Borrowed`: armed for each wait,
-disarmed after it, never remembered.
+Descriptors that gopoll does not own (`wait_read`, `wait_write`) are `_Borrowed`: armed for each
+wait, disarmed after it, never remembered.
 """
 
 from collections.abc import Callable

@@ -106,7 +106,7 @@ class _Pool(Guard):
                 self.idle.append(worker)
             finally:
                 self.leave()
-            if worker.wake.acquire(True, _IDLE):  # noqa: FBT003 - positional is all it takes
+            if worker.wake.acquire(True, _IDLE):
                 continue
             self.enter()
             try:

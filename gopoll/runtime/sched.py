@@ -116,6 +116,8 @@ class Scheduler:
         self.main.sched = self
         self.current: Goroutine[Any] | None = self.main
         self.goroutines: dict[Goroutine[Any], None] = {self.main: None}
+        self.deep = 0  # how deep on the stack g0 was born, if too deep
+        self.g0: greenlet
         lifetime.give_birth_to_g0(self)
 
     def __repr__(self) -> str:
@@ -159,10 +161,10 @@ class Scheduler:
         g.greenlet = getcurrent()  # not always the worker: a goroutine may use greenlets itself
         try:
             if g.on_switch is not None:
-                g.on_switch(False)  # noqa: FBT003 - positional is faster
+                g.on_switch(False)
             self._next().switch()
             if g.on_switch is not None:
-                g.on_switch(True)  # noqa: FBT003
+                g.on_switch(True)
         except GreenletExit:
             raise
         except BaseException as exc:
@@ -183,11 +185,11 @@ class Scheduler:
         g.greenlet = getcurrent()
         try:
             if g.on_switch is not None:
-                g.on_switch(False)  # noqa: FBT003
+                g.on_switch(False)
             self.runq.append(g)
             self._next().switch()
             if g.on_switch is not None:
-                g.on_switch(True)  # noqa: FBT003
+                g.on_switch(True)
         except GreenletExit:
             raise
         except BaseException as exc:

@@ -15,6 +15,7 @@ A timer is armed (in the heap, `fn` set) or spent (`fn` is None: fired or cancel
 
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
+from typing import Any
 
 __all__ = ["Timeline", "Timer"]
 
@@ -26,9 +27,9 @@ class Timer:
 
     __slots__ = ("arg", "fn", "when")
 
-    def __init__(self, when: float, fn: Callable[[object], None], arg: object) -> None:
+    def __init__(self, when: float, fn: Callable[[Any], object], arg: object) -> None:
         self.when = when
-        self.fn: Callable[[object], None] | None = fn
+        self.fn: Callable[[Any], object] | None = fn
         self.arg = arg
 
     def __repr__(self) -> str:
@@ -52,7 +53,7 @@ class Timeline:
     def __len__(self) -> int:
         return len(self.heap) - self._cancelled
 
-    def add(self, when: float, fn: Callable[[object], None], arg: object = None) -> Timer:
+    def add(self, when: float, fn: Callable[[Any], object], arg: object = None) -> Timer:
         """Call ``fn(arg)`` once the clock reads `when` or more."""
         timer = Timer(when, fn, arg)
         self._seq += 1

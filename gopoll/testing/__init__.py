@@ -1,7 +1,7 @@
 """What honest tests of concurrent code need: a clock that waits, idleness, order by seed, no leaks.
 
 None of it sleeps. `fake_clock` moves time by hand, `wait_idle` returns when every other goroutine
-waits, `seeded` makes one run order out of many repeatable, `no_leaks` fails on what was left behind.
+waits, `seeded` makes one order out of many repeatable, `no_leaks` fails on what was left behind.
 """
 
 from gopoll.testing.clock import FakeClock, fake_clock
