@@ -42,6 +42,7 @@ from gopoll.runtime.waitq import Waiter, WaitQueue
 
 __all__ = ["FD", "File", "Side"]
 
+A = TypeVar("A")
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -63,6 +64,7 @@ class Side:
     """One direction of an `FD`: its lock and who queues for it, its deadline, its slot."""
 
     __slots__ = (
+        "contended",
         "deadline",
         "drained",
         "fd",
@@ -79,6 +81,7 @@ class Side:
         self.fd = fd
         self.mode = mode
         self.deadline: float | None = None
+        self.contended = False  # somebody queues, or the descriptor is closing: see `settle`
         self.drained = False
         self.retired = False  # closing, and nobody on this side will use the number again
         self.slot: Slot | None = None  # of the scheduler that waited here last
@@ -91,17 +94,19 @@ class Side:
         self.unlock = lock.release
         self.generation = fork.generation[0]
 
-    def run(self, call: Callable[..., T], *args: Any) -> T:
-        """Do a system call, alone on this side, waiting for readiness as often as it takes."""
+    def run(self, call: Callable[[A], T], arg: A) -> T:
+        """Make the system call ``call(arg)``, alone on this side, waiting as often as it takes."""
         if not self.lock(False):
             self.queue_up()
         try:
-            return self.retry(call, *args)
+            return self.retry(call, arg)
         finally:
-            self.leave()
+            self.unlock()
+            if self.contended:
+                self.settle()
 
-    def retry(self, call: Callable[..., T], *args: Any) -> T:
-        """Repeat `call` until it does not say that it would block; the side is locked."""
+    def retry(self, call: Callable[[A], T], arg: A) -> T:
+        """Repeat ``call(arg)`` until it does not say that it would block; the side is locked."""
         sched = this.sched
         sched.operations -= 1
         if sched.operations < 0:
@@ -124,7 +129,7 @@ class Side:
             if slot is not None:
                 slot.state = None
             try:
-                return call(*args)
+                return call(arg)
             except BlockingIOError:
                 pass
             if slot is None:
@@ -132,9 +137,8 @@ class Side:
             slot.wait(self.deadline)
         raise ClosedError
 
-    def leave(self) -> None:
-        """Unlock, hand over to the next in the queue, and close if that is what is left to do."""
-        self.unlock()
+    def settle(self) -> None:
+        """After unlocking: hand over to the next in the queue; close if that is left to do."""
         if self.queue.first is not None:
             self._hand_over()
         if self.fd.closing:
@@ -165,9 +169,11 @@ class Side:
         try:
             if fd.closing:
                 raise ClosedError
-            if self.lock(False):
-                return
             self.queue.push(waiter)
+            self.contended = True  # before the last try: a holder who leaves after it sees us
+            if self.lock(False):
+                self.queue.discard(waiter)
+                return
         finally:
             fd.leave()
         try:
@@ -188,6 +194,7 @@ class Side:
         try:
             if self.queue.first is not None and self.lock(False):
                 heir = self.queue.claim_first()
+                self.contended = fd.closing or self.queue.first is not None
                 if heir is None:
                     self.unlock()
                 else:
@@ -242,11 +249,14 @@ class FD(Guard):
             side.queue_up()
         try:
             data = side.retry(call, n)
-            if len(data) < n and self.short_reads:
-                self._note_drained(side, len(data))
+            if self.short_reads and 0 < len(data) < n:
+                slot = side.slot
+                side.drained = slot is None or not slot.desc.hangup
             return data
         finally:
-            side.leave()
+            side.unlock()
+            if side.contended:
+                side.settle()
 
     def read_into(self, call: Callable[[memoryview], int], view: memoryview) -> int:
         """Read into `view` by ``call(view)``."""
@@ -255,11 +265,14 @@ class FD(Guard):
             side.queue_up()
         try:
             n = side.retry(call, view)
-            if n < len(view) and self.short_reads:
-                self._note_drained(side, n)
+            if self.short_reads and 0 < n < len(view):
+                slot = side.slot
+                side.drained = slot is None or not slot.desc.hangup
             return n
         finally:
-            side.leave()
+            side.unlock()
+            if side.contended:
+                side.settle()
 
     def write(self, call: Callable[[Buffer], int], data: Buffer) -> int:
         """Write all of `data` by ``call(data)``; return its length.
@@ -282,7 +295,9 @@ class FD(Guard):
             exc.written = written  # type: ignore[attr-defined]
             raise
         finally:
-            side.leave()
+            side.unlock()
+            if side.contended:
+                side.settle()
         return written
 
     def writev(
@@ -307,7 +322,9 @@ class FD(Guard):
             exc.written = written  # type: ignore[attr-defined]
             raise
         finally:
-            side.leave()
+            side.unlock()
+            if side.contended:
+                side.settle()
         return written
 
     def use(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -361,6 +378,7 @@ class FD(Guard):
                 raise ClosedError
             self.closing = True
             for side in (self.reader, self.writer):
+                side.contended = True
                 while (waiter := side.queue.claim_first()) is not None:
                     woken.append(waiter.g)
         finally:
@@ -422,10 +440,6 @@ class FD(Guard):
         self._file.detach()
         if not self.closing:
             self.close()
-
-    def _note_drained(self, side: Side, n: int) -> None:
-        slot = side.slot
-        side.drained = n > 0 and (slot is None or not slot.desc.hangup)
 
 
 def _on_its_thread(desc: PollDesc, fn: Callable[[Any], object], arg: Any) -> None:

@@ -112,7 +112,7 @@ def _connect(fd: FD, sock: Socket, sockaddr: Any, address: str) -> None:
         raise OSError(code, os_strerror(code), address)
     if code == errno.EAGAIN:  # a Unix listener's backlog is full, and nothing will announce room
         raise OSError(code, os_strerror(code), address)
-    fd.writer.run(_check_connected, fd, sock, address)
+    fd.writer.run(lambda _: _check_connected(fd, sock, address), None)
 
 
 def _check_connected(fd: FD, sock: Socket, address: str) -> None:

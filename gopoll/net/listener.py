@@ -37,7 +37,8 @@ class Listener:
         self._network = network
         self._unlink = unlink  # the path that this listener made
         self._fd = FD(sock, short_reads=False)
-        self._accept: Callable[[], tuple[int, Any]] = sock._accept  # type: ignore[attr-defined]
+        accept: Callable[[], tuple[int, Any]] = sock._accept  # type: ignore[attr-defined]
+        self._accept = lambda _: accept()
 
     def __repr__(self) -> str:
         return f"<Listener {'closed' if self._fd.closing else self.addr}>"
@@ -70,7 +71,7 @@ class Listener:
         """
         while True:
             try:
-                number, peer = self._fd.reader.run(self._accept)
+                number, peer = self._fd.reader.run(self._accept, None)
                 break
             except ConnectionAbortedError:
                 continue

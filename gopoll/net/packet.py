@@ -1,7 +1,6 @@
 """Packet sockets: UDP and Unix datagrams, which have borders and senders."""
 
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -76,8 +75,7 @@ class PacketConn:
             OSError: What the kernel says, EMSGSIZE for one.
         """
         target = self._sockaddr(address)
-        send: Callable[[Buffer, Any], int] = self._sock.sendto
-        return self._fd.writer.run(send, data, target)
+        return self._fd.writer.run(lambda packet: self._sock.sendto(packet, target), data)
 
     def close(self) -> None:
         """Close the socket; whoever waits in it wakes with ClosedError.

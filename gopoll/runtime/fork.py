@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 
 from gopoll._original import get_ident
+from gopoll.runtime import interrupt
 from gopoll.runtime.guard import Guard
 from gopoll.runtime.sched import Scheduler, schedulers, this
 
@@ -52,6 +53,7 @@ def _after_fork_in_child() -> None:
         this.sched.running = mine.running
         if survivor.timeline is timeline:
             survivor.timeline = this.sched.timeline
+    interrupt.forget()
     for fn in _in_child:
         fn()
 

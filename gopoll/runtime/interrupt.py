@@ -10,12 +10,13 @@ tear a hand-over, nor in a goroutine that knows nothing of the keyboard:
     main runs              its own code          KeyboardInterrupt, at once
     main runs              gopoll's code         at main's next wait, or once it has left gopoll
     main waits             anywhere              its wait ends with KeyboardInterrupt
-    another one runs       its own code          it gives way, so that main can raise
-    another one runs       gopoll's code         as soon as it waits, yields or ends
+    another one runs       its own code          it gives way to main, which raises
+    another one runs       gopoll's code         as soon as it waits, yields, ends or leaves gopoll
     =====================  ====================  ==============================================
 
-Main may leave gopoll and compute for ever: so while an interrupt is pending, a short-lived thread
-raises the signal again every `_AGAIN` seconds, until main was in a place where it could be told.
+Who leaves gopoll may compute for ever: so until main has raised the interrupt, a short-lived thread
+raises the signal again every `_AGAIN` seconds. What that thread raises an instant too late is
+dropped, so one Ctrl-C is one exception.
 """
 
 from types import CodeType, FrameType
@@ -33,10 +34,10 @@ from gopoll._original import (
     start_new_thread,
 )
 from gopoll.runtime import outside
-from gopoll.runtime.goroutine import work
-from gopoll.runtime.sched import Scheduler, schedulers
+from gopoll.runtime.goroutine import Goroutine, work
+from gopoll.runtime.sched import Scheduler, this
 
-__all__ = ["install", "uninstall", "user_code_below"]
+__all__ = ["forget", "install", "uninstall", "user_code_below"]
 
 _AGAIN = 0.005
 
@@ -49,13 +50,20 @@ def user_code_below(fn: Any) -> None:
 
 
 class _Pending:
-    """The one interrupt that waits to be raised."""
+    """The one interrupt that waits to be raised: `is_set` until main is told, then in main."""
 
-    __slots__ = ("is_set", "thread_runs")
+    __slots__ = ("again", "is_set", "thread_runs")
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
         self.is_set = False
+        self.again = False  # the signal on its way is not the keyboard's, but our thread's
         self.thread_runs = False
+
+    def waits(self, main: Goroutine[Any]) -> bool:
+        return self.is_set or isinstance(main.pending, KeyboardInterrupt)
 
 
 _pending = _Pending()
@@ -73,36 +81,56 @@ def uninstall() -> None:
         set_signal(SIGINT, default_int_handler)
 
 
+def forget() -> None:
+    """Start from nothing: in a forked child neither the interrupt nor the thread exists."""
+    _pending.reset()
+
+
 def _dispatch(_signum: int, frame: FrameType | None) -> None:
-    sched = schedulers[get_ident()]
+    sched = this.sched
+    main = sched.main
+    waits, again = _pending.waits(main), _pending.again
+    _pending.again = False
+    if again and not waits:
+        return
     at_home = _in_user_code(frame)
-    if at_home and sched.current is sched.main:
+    if at_home and sched.current is main:
         _pending.is_set = False
+        if isinstance(main.pending, KeyboardInterrupt):
+            main.pending = None
         raise KeyboardInterrupt
-    if not _pending.is_set:
+    if not waits:
         _pending.is_set = True
         sched.inbox.append((_tell_main, sched))
         sched.ring()
-    if sched.current is sched.main:
-        if not _pending.thread_runs:
-            _pending.thread_runs = True
-            outside.own_threads[0] += 1
-            start_new_thread(_raise_again, ())
-    elif at_home:
+    if at_home:
+        _tell_main(sched)
         sched.yield_turn()
+    elif sched.current is not None:
+        _raise_again_later(main)
 
 
 def _tell_main(sched: Scheduler) -> None:
-    """From the inbox: main is not running now, so its wait can be ended."""
+    """Main is not running now: end its wait, or let it raise as soon as it can."""
     if _pending.is_set:
         _pending.is_set = False
         sched.interrupt(sched.main, KeyboardInterrupt())
+        if sched.main.pending is not None:
+            _raise_again_later(sched.main)
 
 
-def _raise_again() -> None:
+def _raise_again_later(main: Goroutine[Any]) -> None:
+    if not _pending.thread_runs:
+        _pending.thread_runs = True
+        outside.own_threads[0] += 1
+        start_new_thread(_raise_again, (main,))
+
+
+def _raise_again(main: Goroutine[Any]) -> None:
     try:
         sleep(_AGAIN)
-        while _pending.is_set:
+        while _pending.waits(main):
+            _pending.again = True
             interrupt_main(SIGINT)
             sleep(_AGAIN)
     finally:

@@ -24,7 +24,7 @@ wait, disarmed after it, never remembered.
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from gopoll._original import os_close, os_dup, os_fstat
 from gopoll.errors import ClosedError
@@ -48,6 +48,7 @@ READY: Final = _Ready()
 class Slot:
     """One direction of a `PollDesc`; it is the waiter of the goroutine parked in it."""
 
+    external: ClassVar[bool] = True
     __slots__ = ("deadline", "desc", "mode", "sched", "state", "timer")
 
     def __init__(self, desc: "PollDesc", mode: int) -> None:
@@ -62,7 +63,7 @@ class Slot:
         return f"<Slot {'r' if self.mode == READ else 'w'} {self.state!r}>"
 
     def wait(self, deadline: float | None) -> None:
-        """Park until the descriptor may be ready; at once if that is remembered.
+        """Park until the descriptor may be ready; at once if that is remembered or it was shut.
 
         Raises:
             TimeoutError: The deadline has passed.
@@ -72,25 +73,14 @@ class Slot:
             self.state = None
             return
         sched = self.sched
-        g = sched.current
-        if g is None:
-            refuse("IO wait")
-        desc = self.desc
-        if desc.evicted:
-            raise ClosedError
+        g = sched.current or refuse("IO wait")
+        self.deadline = deadline
         if deadline is not None:
             self._arm(g, deadline)
-        if not desc.edge:
-            desc.want(self.mode)
+        if not self.desc.edge:
+            self.desc.want(self.mode)
         self.state = g
-        sched.io_waits += 1
-        try:
-            sched.park(self, "IO wait")
-        finally:
-            sched.io_waits -= 1
-            self.deadline = None
-            if self.state is g:  # it could not park
-                self.state = None
+        sched.park(self, "IO wait")
 
     def claim(self) -> bool:
         """Win the right to wake the goroutine that is parked here."""
@@ -147,12 +137,24 @@ class Slot:
 class PollDesc:
     """A descriptor that gopoll owns, as one scheduler knows it."""
 
-    __slots__ = ("edge", "evicted", "fd", "hangup", "reader", "sched", "stolen", "wanted", "writer")
+    __slots__ = (
+        "edge",
+        "evicted",
+        "fd",
+        "hangup",
+        "reader",
+        "runnable",
+        "sched",
+        "stolen",
+        "wanted",
+        "writer",
+    )
 
     def __init__(self, sched: Scheduler, fd: int, stolen: Callable[[], object]) -> None:
         """Register `fd`; `stolen` is called if the number turns out to be somebody else's."""
         poller = sched.need_poller()
         self.sched = sched
+        self.runnable: Callable[[Any], object] = sched.runq.append
         self.fd = fd
         self.stolen = stolen
         self.edge = poller.edge
@@ -179,7 +181,7 @@ class PollDesc:
                 slot.state = READY
             elif g is not READY:
                 slot.state = None
-                self.sched.ready(g)  # type: ignore[arg-type]
+                self.runnable(g)
         if modes & WRITE:
             slot = self.writer
             g = slot.state
@@ -187,7 +189,7 @@ class PollDesc:
                 slot.state = READY
             elif g is not READY:
                 slot.state = None
-                self.sched.ready(g)  # type: ignore[arg-type]
+                self.runnable(g)
         if not self.edge:
             # The report disarmed both directions: ask again for the one that was not reported.
             self.wanted &= ~modes
@@ -214,6 +216,7 @@ class PollDesc:
             slot.disarm()
             if slot.fail(ClosedError()):
                 vacated |= slot.mode
+            slot.state = READY  # a wait that was about to begin must look again
         return vacated
 
 
@@ -291,12 +294,12 @@ def _wait(fd: Any, mode: int, timeout: float | None) -> None:
     waiter = Waiter(g)
     waiters = borrowed.waiters(mode)
     waiters.append(waiter)
-    sched.io_waits += 1
+    sched.external += 1
     try:
         if borrowed.arm():
             sched.wait(waiter, "IO wait", timeout)
     finally:
-        sched.io_waits -= 1
+        sched.external -= 1
         if waiter in waiters:
             waiters.remove(waiter)
             borrowed.arm()

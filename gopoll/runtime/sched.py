@@ -8,8 +8,8 @@ runnable goroutine (a hand-over), or to g0, the greenlet in which the loop lives
        └──returns──▶ dead; its worker goes to the free list, or on to a new goroutine
 
 A *turn* is what runs between two looks at the timers, the inbox and the poller. It ends after
-`_HANDOVERS` switches or `_SLICE` seconds, whichever comes first, so nobody starves those. Within a
-turn a goroutine that never has to wait gives way after `_OPERATIONS` operations.
+`_OPERATIONS` operations and switches or `_SLICE` seconds, whichever comes first, so nobody starves
+those. Operations that do not have to wait count too, and yield once the turn is over.
 
 Invariants:
 
@@ -46,9 +46,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Scheduler", "elapse", "expire", "refuse", "resume", "schedulers", "this"]
 
-_HANDOVERS = 64
 _SLICE = 0.010
-_OPERATIONS = 128
+_OPERATIONS = 256
 _FREE_WORKERS = 512
 _LONGEST_NAP = 1_000_000.0
 _RECHECK = 1.0  # how often to ask again whether the other threads, our last hope, have ended
@@ -68,10 +67,8 @@ class Scheduler:
         "ghosts",
         "goroutines",
         "guard",
-        "handovers",
         "idlers",
         "inbox",
-        "io_waits",
         "main",
         "nap",
         "operations",
@@ -102,14 +99,12 @@ class Scheduler:
         self.sleeping = False
         self.dead = False
         self.running = False  # inside of run()
-        self.io_waits = 0  # goroutines parked on a descriptor
         self.external = 0  # goroutines parked on what only the outside can end
         self.idlers: list[Waiter] = []  # who waits until there is nothing to do
         self.shuffle: Callable[[deque[Goroutine[Any]]], object] | None = None
         self.dice: Random | None = None  # of select, made at its first use
         self.ghosts: list[object] = []  # greenlets that must never run again nor be collected
-        self.handovers = _HANDOVERS
-        self.operations = _OPERATIONS
+        self.operations = _OPERATIONS  # left in this turn
         self.turn_start = self.turn_end = monotonic()
         self.main: Goroutine[Any] = survivor or Goroutine(self, None, 0)
         self.main.greenlet = getcurrent()
@@ -153,8 +148,6 @@ class Scheduler:
         if g.pending is not None and waiter.claim():
             exc, g.pending = g.pending, None
             raise exc
-        if self.deep and g is self.main:
-            lifetime.seek_shallow_ground(self)
         g.waiter = waiter
         g.reason = reason
         g.since = self.turn_start
@@ -204,7 +197,7 @@ class Scheduler:
     def _next(self) -> greenlet:
         """Choose whom to switch to: the next goroutine while the turn lasts, else g0."""
         runq = self.runq
-        if runq and self.handovers > 0 and monotonic() < self.turn_end:
+        if runq and self.operations > 0 and monotonic() < self.turn_end:
             if self.shuffle is not None:
                 self.shuffle(runq)
             g = runq[0]
@@ -212,12 +205,13 @@ class Scheduler:
             if target is None and self.free:
                 target = self._bind(self.free.pop(), g)
             if target is not None:
-                self.handovers -= 1
-                self.operations = _OPERATIONS
+                self.operations -= 1
                 self.current = g
                 g.waiter = None
                 runq.popleft()
                 return target
+        if self.deep and self.current is self.main:
+            lifetime.seek_shallow_ground(self)
         self.current = None
         return self.g0
 
@@ -387,15 +381,14 @@ class Scheduler:
     def _schedule(self) -> None:
         runq = self.runq
         while True:
-            if not runq or self.handovers <= 0 or monotonic() >= self.turn_end:
+            if not runq or self.operations <= 0 or monotonic() >= self.turn_end:
                 self._begin_turn()
             if self.shuffle is not None:
                 self.shuffle(runq)
             g = runq[0]
             if g.greenlet is None:
                 self._bind(self.free.pop() if self.free else greenlet(work, self.g0), g)
-            self.handovers -= 1
-            self.operations = _OPERATIONS
+            self.operations -= 1
             self.current = g
             g.waiter = None
             runq.popleft()
@@ -418,14 +411,14 @@ class Scheduler:
             if self.idlers and self._all_idle():
                 continue
             self._sleep()
-        self.handovers = _HANDOVERS
+        self.operations = _OPERATIONS
         self.turn_end = monotonic() + _SLICE
 
     def _sleep(self) -> None:
         due = self.timeline.next_due()
         if due is not None:
             timeout: float | None = max(0.0, due - self.timeline.now())
-        elif self.io_waits or self.external:
+        elif self.external or self._outside_can_wake():
             timeout = None
         else:
             timeout = self._hopeless()
@@ -455,6 +448,10 @@ class Scheduler:
                 if waiter.claim():
                     self.ready(waiter.g)
         return bool(self.runq or self.inbox)
+
+    def _outside_can_wake(self) -> bool:
+        """Whether somebody waits for a descriptor; in a server the first one looked at does."""
+        return any(g.waiter is not None and g.waiter.external for g in self.goroutines)
 
     def _hopeless(self) -> float | None:
         """Nothing here can wake anybody: tell main so, unless the outside still can.

@@ -18,7 +18,7 @@ Invariant: whoever stops waiting takes its waiter out of the queue before it wai
 waiter found in a queue belongs to somebody on the way to do so, and is skipped.
 """
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from gopoll.runtime.goroutine import Goroutine
@@ -29,12 +29,16 @@ __all__ = ["CaseWaiter", "Claimable", "WaitQueue", "Waiter"]
 class Claimable(Protocol):
     """What a parked goroutine can be woken from: a `Waiter`, or a slot of the netpoller."""
 
+    external: ClassVar[bool]  # whether the outside world can end the wait by itself
+
     def claim(self) -> bool:
         """Win the right to wake the goroutine; False if somebody else has won it."""
 
 
 class Waiter:
     """One goroutine in one wait, and in at most one queue."""
+
+    external: ClassVar[bool] = False
 
     __slots__ = ("claimed", "g", "next", "ok", "prev", "value")
 

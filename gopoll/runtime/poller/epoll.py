@@ -97,13 +97,9 @@ class Epoll:
     def poll(self, timeout: float | None) -> Events:
         """Return what became ready."""
         wait = -1.0 if timeout is None else min(timeout, _MAX_SECONDS)
-        find, modes = self._targets.get, self._modes
-        ready: Events = []
-        for fd, bits in self._epoll.poll(wait, MAX_EVENTS):
-            target = find(fd)
-            if target is not None:
-                ready.append((target, modes[bits]))
-        return ready
+        targets, modes = self._targets, self._modes
+        events = self._epoll.poll(wait, MAX_EVENTS)
+        return [(targets[fd], modes[bits]) for fd, bits in events if fd in targets]
 
     def find(self, fd: int) -> Target | None:
         """Return what is registered under `fd`."""
