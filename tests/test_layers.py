@@ -15,23 +15,24 @@ import gopoll
 PACKAGE = Path(gopoll.__file__).parent
 
 HOUSE = """
-0  errors  _original
+0  errors  _original  _typing
 
 1  runtime
-1  runtime.clock  runtime.timers  runtime.hooks
+1  runtime.outside  runtime.timers
 1  runtime.poller.base
 1  runtime.poller.epoll  runtime.poller.kqueue  runtime.poller.poll  runtime.poller.select
 1  runtime.poller.waker  runtime.poller
-1  runtime.guard  runtime.waitq  runtime.goroutine  runtime.traceback  runtime.panic  runtime.sched
-1  runtime.interrupt  runtime.fork  runtime.netpoll  runtime.offload
+1  runtime.guard  runtime.waitq  runtime.goroutine  runtime.traceback  runtime.panic
+1  runtime.lifetime  runtime.turn  runtime.sched
+1  runtime.interrupt  runtime.proc  runtime.fork  runtime.netpoll  runtime.offload
 
-2  fd  chan  _select  sync.*  time
+2  _side  fd  chan  _select  sync.*  time
 3  context
 4  errgroup
-4  net.addr  net.conn  net.listener  net.dial  net.packet  net.unix  net.tls  net.resolver
+4  net.addr  net.resolver  net.makefile  net.conn  net.listener  net.dial  net.packet  net.tls
 4  net.pipe  net.copy  net
 4  os.*
-5  debug.*  testing.*
+5  debug.*  testing.idle  testing.*
 6  monkey.*
 7  integrations.*
 8  cli  __main__  __init__

@@ -4,6 +4,7 @@
 sockets: thin over `FD`, which knows about locks, waiting, deadlines and closing.
 """
 
+import io
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -120,6 +121,59 @@ class Conn(ABC):
         self.set_read_deadline(deadline)
         self.set_write_deadline(deadline)
 
+    def close_read(self) -> None:
+        """Tell the kernel that no more will be read; a waiting reader sees the end of the stream.
+
+        Raises:
+            ClosedError: The connection is closed.
+            OSError: It is not connected, or no socket.
+        """
+        raise _unsupported("close_read")
+
+    def close_write(self) -> None:
+        """Tell the other end that no more will be written; it sees the end of the stream.
+
+        Raises:
+            ClosedError: The connection is closed.
+            OSError: It is not connected, or no socket.
+        """
+        raise _unsupported("close_write")
+
+    def fileno(self) -> int:
+        """Return the descriptor's number, which stays gopoll's; -1 once it is closed.
+
+        Raises:
+            OSError: It has none.
+        """
+        raise _unsupported("fileno")
+
+    def set_no_delay(self, on: bool) -> None:
+        """Send small writes at once (True, the default of gopoll), or let the kernel gather them.
+
+        Raises:
+            ClosedError: The connection is closed.
+            OSError: It is not a TCP connection.
+        """
+        raise _unsupported("set_no_delay")
+
+    def set_keep_alive(
+        self,
+        on: bool,
+        *,
+        idle: float = _KEEP_ALIVE,
+        interval: float = _KEEP_ALIVE,
+        count: int = 9,
+    ) -> None:
+        """Probe a silent peer: after `idle` seconds, every `interval` seconds, `count` times.
+
+        On for TCP by default. Seconds are rounded up to whole ones.
+
+        Raises:
+            ClosedError: The connection is closed.
+            OSError: It is not a TCP connection.
+        """
+        raise _unsupported("set_keep_alive")
+
     def read_exactly(self, n: int) -> bytes:
         """Read exactly `n` bytes; mirrors ``io.ReadFull``.
 
@@ -197,7 +251,10 @@ class SocketConn(Conn):
     def __repr__(self) -> str:
         if self._fd.closing:
             return "<Conn closed>"
-        return f"<Conn {self._network} {self.local_addr} -> {self.remote_addr}>"
+        try:
+            return f"<Conn {self._network} {self.local_addr} -> {self.remote_addr}>"
+        except OSError:  # the peer is gone, and its address with it
+            return f"<Conn {self._network} {self._fd!r}>"
 
     def __del__(self) -> None:
         fd = getattr(self, "_fd", None)
@@ -233,25 +290,12 @@ class SocketConn(Conn):
         return self._fd.closing
 
     def close_read(self) -> None:
-        """Tell the kernel that no more will be read; a waiting reader sees the end of the stream.
-
-        Raises:
-            ClosedError: The connection is closed.
-            OSError: It is not connected.
-        """
         self._fd.use(self._sock.shutdown, socket_module.SHUT_RD)
 
     def close_write(self) -> None:
-        """Tell the other end that no more will be written; it sees the end of the stream.
-
-        Raises:
-            ClosedError: The connection is closed.
-            OSError: It is not connected.
-        """
         self._fd.use(self._sock.shutdown, socket_module.SHUT_WR)
 
     def fileno(self) -> int:
-        """Return the descriptor's number, which stays gopoll's; -1 once it is closed."""
         return -1 if self._fd.closing else self._fd.number
 
     @property
@@ -274,12 +318,6 @@ class SocketConn(Conn):
         self._fd.set_deadline(WRITE, deadline)
 
     def set_no_delay(self, on: bool) -> None:
-        """Send small writes at once (True, the default of gopoll), or let the kernel gather them.
-
-        Raises:
-            ClosedError: The connection is closed.
-            OSError: It is not a TCP connection.
-        """
         self._fd.use(self._sock.setsockopt, _TCP, _NO_DELAY, int(on))
 
     def set_keep_alive(
@@ -290,14 +328,6 @@ class SocketConn(Conn):
         interval: float = _KEEP_ALIVE,
         count: int = 9,
     ) -> None:
-        """Probe a silent peer: after `idle` seconds, every `interval` seconds, `count` times.
-
-        On for TCP by default. Seconds are rounded up to whole ones.
-
-        Raises:
-            ClosedError: The connection is closed.
-            OSError: It is not a TCP connection.
-        """
         option = self._fd.use
         option(self._sock.setsockopt, socket_module.SOL_SOCKET, socket_module.SO_KEEPALIVE, int(on))
         if on:
@@ -323,6 +353,10 @@ def set_tcp_defaults(sock: Socket) -> None:
                 sock.setsockopt(_TCP, name, int(_KEEP_ALIVE))
     except OSError:  # the peer is gone already
         return
+
+
+def _unsupported(what: str) -> io.UnsupportedOperation:
+    return io.UnsupportedOperation(f"{what}: not a socket")
 
 
 def _negative(n: int) -> ValueError:

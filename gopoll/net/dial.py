@@ -9,7 +9,8 @@ from gopoll.net.addr import unix_sockaddr
 from gopoll.net.conn import Conn, SocketConn, set_tcp_defaults
 from gopoll.net.resolver import INET_NETWORKS, resolve
 from gopoll.runtime.poller.base import WRITE
-from gopoll.runtime.sched import refuse, this
+from gopoll.runtime.sched import this
+from gopoll.runtime.waitq import refuse
 
 __all__ = ["dial"]
 

@@ -41,7 +41,10 @@ class Listener:
         self._accept = lambda _: accept()
 
     def __repr__(self) -> str:
-        return f"<Listener {'closed' if self._fd.closing else self.addr}>"
+        try:
+            return f"<Listener {'closed' if self._fd.closing else self.addr}>"
+        except OSError:  # the descriptor was closed behind our back
+            return f"<Listener {self._fd!r}>"
 
     def __del__(self) -> None:
         fd = getattr(self, "_fd", None)

@@ -6,7 +6,7 @@ has a buffer of its own, and a lock of its own that goroutines queue for.
 """
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import IO, TYPE_CHECKING, Any
 
 from gopoll.chan import Chan
@@ -37,10 +37,7 @@ class _RawConn(io.RawIOBase):
         return self._conn.write(data)
 
     def fileno(self) -> int:
-        fileno: Callable[[], int] | None = getattr(self._conn, "fileno", None)
-        if fileno is None:
-            raise io.UnsupportedOperation("fileno")
-        return fileno()
+        return self._conn.fileno()
 
 
 class _Lock:

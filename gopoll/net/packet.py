@@ -32,7 +32,10 @@ class PacketConn:
         self._fd = FD(sock, short_reads=False)
 
     def __repr__(self) -> str:
-        return f"<PacketConn {'closed' if self._fd.closing else self.local_addr}>"
+        try:
+            return f"<PacketConn {'closed' if self._fd.closing else self.local_addr}>"
+        except OSError:  # the descriptor was closed behind our back
+            return f"<PacketConn {self._fd!r}>"
 
     def __del__(self) -> None:
         fd = getattr(self, "_fd", None)

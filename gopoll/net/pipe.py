@@ -15,7 +15,8 @@ from gopoll.errors import ClosedError
 from gopoll.net.addr import Addr, UnixAddr
 from gopoll.net.conn import Conn
 from gopoll.runtime.guard import Guard
-from gopoll.runtime.sched import refuse, this
+from gopoll.runtime.sched import this
+from gopoll.runtime.waitq import refuse
 
 __all__ = ["pipe"]
 

@@ -11,8 +11,8 @@ import gc
 import os
 from collections.abc import Callable
 
-from gopoll._original import get_ident
-from gopoll.runtime import interrupt
+from gopoll._original import get_ident, thread_count
+from gopoll.runtime import interrupt, lifetime
 from gopoll.runtime.guard import Guard
 from gopoll.runtime.sched import Scheduler, schedulers, this
 
@@ -21,6 +21,7 @@ __all__ = ["generation", "in_child"]
 generation = [0]  # how many forks lie between the first process and this one
 _in_child: list[Callable[[], None]] = []
 _ghosts: list[Scheduler] = []
+_threads = [0]  # how many there were beside the main thread, any of them perhaps inside of a guard
 
 
 def in_child(fn: Callable[[], None]) -> None:
@@ -28,20 +29,23 @@ def in_child(fn: Callable[[], None]) -> None:
     _in_child.append(fn)
 
 
+def _before_fork() -> None:
+    _threads[0] = thread_count()
+
+
 def _after_fork_in_child() -> None:
     generation[0] += 1
     mine = schedulers.get(get_ident())
-    threads = len(schedulers)
     for sched in schedulers.values():
         survivor = sched.current if sched is mine else None
         for g in sched.goroutines:
             if g is not survivor and g.waiter is not None:
                 g.waiter.claim()  # whoever finds it in a queue passes it over
         sched.dead = True
-        sched.close()
+        lifetime.close(sched)
         _ghosts.append(sched)
     schedulers.clear()
-    if threads > 1:
+    if _threads[0]:
         for obj in gc.get_objects():
             if isinstance(obj, Guard):
                 obj.renew_after_fork()
@@ -58,4 +62,4 @@ def _after_fork_in_child() -> None:
         fn()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)

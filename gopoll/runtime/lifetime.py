@@ -26,7 +26,14 @@ from gopoll.runtime.traceback import format_goroutines
 if TYPE_CHECKING:
     from gopoll.runtime.sched import Scheduler
 
-__all__ = ["LastWill", "end_of_child", "give_birth_to_g0", "seek_shallow_ground", "shut_down"]
+__all__ = [
+    "LastWill",
+    "close",
+    "end_of_child",
+    "give_birth_to_g0",
+    "seek_shallow_ground",
+    "shut_down",
+]
 
 _GRACE = 1.0
 _SHALLOW = 60  # frames; an import statement or a test runner is not deeper
@@ -124,6 +131,15 @@ def end_of_child(g: Goroutine[Any]) -> None:
     fork_exit(status)
 
 
+def close(sched: "Scheduler") -> None:
+    """Give back a scheduler's own descriptors, and touch nothing that its poller watches."""
+    poller, waker, sched.poller, sched.waker = sched.poller, sched.waker, None, None
+    if poller is not None:
+        poller.close()
+    if waker is not None:
+        waker.close()
+
+
 class LastWill:
     """Held by a thread's local storage only, so that its end is the end of the thread."""
 
@@ -139,7 +155,7 @@ class LastWill:
             return
         shut_down(sched)
         sched.dead = True
-        sched.close()
+        close(sched)
         self.registry.pop(sched.thread, None)
         if sched.ghosts:
             _ghosts.append(sched)

@@ -30,9 +30,9 @@ from gopoll._original import os_close, os_dup, os_fstat
 from gopoll.errors import ClosedError
 from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.poller.base import HANGUP, READ, WRITE
-from gopoll.runtime.sched import Scheduler, refuse, this
+from gopoll.runtime.sched import Scheduler, this
 from gopoll.runtime.timers import Timer
-from gopoll.runtime.waitq import Waiter
+from gopoll.runtime.waitq import Waiter, refuse, wait
 
 __all__ = ["PollDesc", "Slot", "wait_read", "wait_write"]
 
@@ -297,7 +297,7 @@ def _wait(fd: Any, mode: int, timeout: float | None) -> None:
     sched.external += 1
     try:
         if borrowed.arm():
-            sched.wait(waiter, "IO wait", timeout)
+            wait(waiter, "IO wait", timeout)
     finally:
         sched.external -= 1
         if waiter in waiters:

@@ -13,8 +13,8 @@ from typing import Any, ParamSpec, TypeVar
 from gopoll._original import allocate_lock, start_new_thread
 from gopoll.runtime import fork, outside
 from gopoll.runtime.guard import Guard
-from gopoll.runtime.sched import refuse, resume, this
-from gopoll.runtime.waitq import Waiter
+from gopoll.runtime.sched import resume, this
+from gopoll.runtime.waitq import Waiter, refuse
 
 __all__ = ["offload"]
 

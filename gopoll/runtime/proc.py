@@ -7,8 +7,8 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 from gopoll.errors import GoExit
 from gopoll.runtime import interrupt, lifetime
 from gopoll.runtime.goroutine import Goroutine
-from gopoll.runtime.sched import elapse, refuse, schedulers, this
-from gopoll.runtime.waitq import Waiter
+from gopoll.runtime.sched import schedulers, this
+from gopoll.runtime.waitq import Waiter, elapse, refuse
 
 __all__ = ["current", "go", "goexit", "gosched", "num_goroutine", "run", "sleep"]
 

@@ -7,8 +7,8 @@ runnable goroutine (a hand-over), or to g0, the greenlet in which the loop lives
        │  └──yield_turn()────────────────────────▲
        └──returns──▶ dead; its worker goes to the free list, or on to a new goroutine
 
-A *turn* is what runs between two looks at the timers, the inbox and the poller. It ends after
-`_OPERATIONS` operations and switches or `_SLICE` seconds, whichever comes first, so nobody starves
+A *turn* is what runs between two looks at the timers, the inbox and the poller (`turn`). It ends
+after so many operations and switches or so much time, whichever comes first, so nobody starves
 those. Operations that do not have to wait count too, and yield once the turn is over.
 
 Invariants:
@@ -24,33 +24,27 @@ Invariants:
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from gopoll._original import ThreadLocal, allocate_lock, get_ident, main_thread, monotonic
-from gopoll.errors import Deadlock
-from gopoll.runtime import lifetime, outside
+from gopoll.runtime import lifetime, turn
 from gopoll.runtime.goroutine import Goroutine, work
 from gopoll.runtime.guard import Guard
 from gopoll.runtime.panic import panicked
 from gopoll.runtime.poller import new_poller
-from gopoll.runtime.poller.base import READ_WRITE, Poller
+from gopoll.runtime.poller.base import Poller
 from gopoll.runtime.poller.waker import Waker
 from gopoll.runtime.timers import Timeline
-from gopoll.runtime.traceback import format_goroutines
-from gopoll.runtime.waitq import Claimable, Waiter, WaitQueue
+from gopoll.runtime.waitq import Claimable, Waiter, WaitQueue, refuse, wait
 
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["Scheduler", "elapse", "expire", "refuse", "resume", "schedulers", "this"]
+__all__ = ["Scheduler", "resume", "schedulers", "this"]
 
-_SLICE = 0.010
-_OPERATIONS = 256
 _FREE_WORKERS = 512
-_LONGEST_NAP = 1_000_000.0
-_RECHECK = 1.0  # how often to ask again whether the other threads, our last hope, have ended
 
 
 class Scheduler:
@@ -104,7 +98,7 @@ class Scheduler:
         self.shuffle: Callable[[deque[Goroutine[Any]]], object] | None = None
         self.dice: Random | None = None  # of select, made at its first use
         self.ghosts: list[object] = []  # greenlets that must never run again nor be collected
-        self.operations = _OPERATIONS  # left in this turn
+        self.operations = 0  # left in this turn
         self.turn_start = self.turn_end = monotonic()
         self.main: Goroutine[Any] = survivor or Goroutine(self, None, 0)
         self.main.greenlet = getcurrent()
@@ -119,22 +113,6 @@ class Scheduler:
         return f"<Scheduler of thread {self.thread}: {len(self.goroutines)} goroutines>"
 
     # -- waiting: called in a goroutine, on the scheduler's own thread ------------------------
-
-    def wait(self, waiter: Waiter, reason: str, timeout: float | None = None) -> None:
-        """Park until `waiter` is claimed, at most `timeout` seconds; else as `park`.
-
-        Raises:
-            TimeoutError: Nobody claimed it by then.
-        """
-        if timeout is None:
-            self.park(waiter, reason)
-            return
-        timeline = waiter.g.timeline
-        timer = timeline.add(timeline.now() + timeout, expire, waiter)
-        try:
-            self.park(waiter, reason)
-        finally:
-            timeline.cancel(timer)
 
     def park(self, waiter: Claimable, reason: str) -> None:
         """Wait until somebody claims `waiter` and readies the goroutine: the parking primitive.
@@ -233,9 +211,13 @@ class Scheduler:
     def _put_back(self, g: Goroutine[Any] | None) -> None:
         """Return a goroutine that was chosen to run, but not yet switched to, to the queue."""
         chosen = self.current
-        if chosen is not None and chosen is not g and chosen not in self.runq:
-            self.runq.appendleft(chosen)
         self.current = g
+        if chosen is None or chosen is g or chosen.done or chosen in self.runq:
+            return
+        if chosen.greenlet is not None and chosen.greenlet.dead:  # torn while it was buried
+            self.finish(chosen)
+        else:
+            self.runq.appendleft(chosen)
 
     # -- waking ------------------------------------------------------------------------------
 
@@ -295,7 +277,7 @@ class Scheduler:
         """Give back the calling worker, whose goroutine is dead; True once it is bound again."""
         worker = getcurrent()
         worker.gr_context = None
-        if len(self.free) >= _FREE_WORKERS or self.dead:
+        if len(self.free) >= _FREE_WORKERS or self.dead or self.deep:
             self.current = None
             return False
         self.free.append(worker)
@@ -331,7 +313,7 @@ class Scheduler:
         if g.done and waiter.claim():  # it ended before it could see us
             return
         try:
-            mine.wait(waiter, "goroutine join", timeout)
+            wait(waiter, "goroutine join", timeout)
         except BaseException:
             self.guard.enter()
             if g.joiners is not None:
@@ -353,17 +335,11 @@ class Scheduler:
         """Return the poller; it appears at the first need, with its waker."""
         if self.poller is None:
             poller = new_poller()
+            if self.sleeping:  # a signal handler inside the nap: the next sleep is in the poller
+                self.ring()
             self.waker = Waker(poller)
             self.poller = poller
         return self.poller
-
-    def close(self) -> None:
-        """Give back the descriptors, and touch nothing that the poller watches."""
-        poller, waker, self.poller, self.waker = self.poller, self.waker, None, None
-        if poller is not None:
-            poller.close()
-        if waker is not None:
-            waker.close()
 
     # -- g0 ----------------------------------------------------------------------------------
 
@@ -376,13 +352,13 @@ class Scheduler:
             except GreenletExit:  # the thread ends
                 return
             except BaseException as exc:
-                self._resynchronise(exc)
+                turn.resynchronise(self, exc)
 
     def _schedule(self) -> None:
         runq = self.runq
         while True:
             if not runq or self.operations <= 0 or monotonic() >= self.turn_end:
-                self._begin_turn()
+                turn.begin(self)
             if self.shuffle is not None:
                 self.shuffle(runq)
             g = runq[0]
@@ -393,112 +369,6 @@ class Scheduler:
             g.waiter = None
             runq.popleft()
             g.greenlet.switch(self)  # `work` wants it at its first entry; others ignore it
-
-    def _begin_turn(self) -> None:
-        """Look at everything that can make a goroutine runnable; sleep until something has."""
-        runq = self.runq
-        while True:
-            self.turn_start = monotonic()
-            if self.timeline.heap:
-                self.timeline.run_due()
-            while self.inbox:
-                fn, arg = self.inbox.popleft()
-                fn(arg)
-            if runq:
-                if self.poller is not None:
-                    self._harvest(0)
-                break
-            if self.idlers and self._all_idle():
-                continue
-            self._sleep()
-        self.operations = _OPERATIONS
-        self.turn_end = monotonic() + _SLICE
-
-    def _sleep(self) -> None:
-        due = self.timeline.next_due()
-        if due is not None:
-            timeout: float | None = max(0.0, due - self.timeline.now())
-        elif self.external or self._outside_can_wake():
-            timeout = None
-        else:
-            timeout = self._hopeless()
-        self.sleeping = True
-        try:
-            if self.inbox or self.runq:
-                return
-            if self.poller is not None:
-                self._harvest(timeout)
-            else:
-                self.nap.acquire(True, -1 if timeout is None else min(timeout, _LONGEST_NAP))
-        finally:
-            self.sleeping = False
-
-    def _harvest(self, timeout: float | None) -> None:
-        assert self.poller is not None
-        for target, modes in self.poller.poll(timeout):
-            target.deliver(modes)
-
-    def _all_idle(self) -> bool:
-        """Wake those who wait for idleness, unless a last look at the poller finds work."""
-        if self.poller is not None:
-            self._harvest(0)
-        if not self.runq and not self.inbox:
-            idlers, self.idlers = self.idlers, []
-            for waiter in idlers:
-                if waiter.claim():
-                    self.ready(waiter.g)
-        return bool(self.runq or self.inbox)
-
-    def _outside_can_wake(self) -> bool:
-        """Whether somebody waits for a descriptor; in a server the first one looked at does."""
-        return any(g.waiter is not None and g.waiter.external for g in self.goroutines)
-
-    def _hopeless(self) -> float | None:
-        """Nothing here can wake anybody: tell main so, unless the outside still can.
-
-        Returns how long to sleep.
-        """
-        if self.thread != main_thread().ident or outside.signal_handlers():
-            return None  # the main thread lives, or a signal handler may wake somebody
-        if outside.other_threads():
-            return _RECHECK
-        what = "all goroutines are asleep - deadlock!"
-        if self.main.reason == "goexit":
-            what = "no goroutines (main called goexit) - deadlock!"
-        self.interrupt(self.main, Deadlock(f"{what}\n\n{format_goroutines(self.goroutines)}"))
-        return 0.0
-
-    def _resynchronise(self, exc: BaseException) -> None:
-        """Hand to main what a signal handler raised in g0, and mend what it tore.
-
-        Edges that were harvested but not delivered are gone: every descriptor is taken for ready.
-        """
-        self.sleeping = False
-        self._put_back(None)
-        if self.poller is not None:
-            for target in self.poller.targets():
-                target.deliver(READ_WRITE)
-        self.interrupt(self.main, exc)
-
-
-def refuse(reason: str) -> NoReturn:
-    """Raise what a wait raises where there is nobody to park."""
-    msg = f"cannot wait ({reason}) in a signal handler that interrupted the scheduler"
-    raise RuntimeError(msg)
-
-
-def expire(waiter: Waiter) -> None:
-    """Timer callback: end the wait of `waiter` with TimeoutError."""
-    if waiter.claim():
-        g = waiter.g
-        g.thrown = TimeoutError(f"timed out ({g.reason})")
-        g.sched.ready(g)
-
-
-def elapse(waiter: Waiter) -> None:
-    """Timer callback: end the wait of `waiter`, which was for this."""
-    if waiter.claim():
-        waiter.g.sched.ready(waiter.g)
 
 
 def resume(g: Goroutine[Any]) -> None:
@@ -514,6 +384,10 @@ class _This(ThreadLocal):
     """What belongs to the calling OS thread: its scheduler, made at the first look."""
 
     def __init__(self) -> None:
+        known = schedulers.get(get_ident())
+        if known is not None:  # the thread is ending, and its storage is gone already
+            self.sched = known
+            return
         self.sched = Scheduler()
         schedulers[self.sched.thread] = self.sched
         if self.sched.thread != main_thread().ident:

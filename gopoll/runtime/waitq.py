@@ -18,12 +18,12 @@ Invariant: whoever stops waiting takes its waiter out of the queue before it wai
 waiter found in a queue belongs to somebody on the way to do so, and is skipped.
 """
 
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 if TYPE_CHECKING:
     from gopoll.runtime.goroutine import Goroutine
 
-__all__ = ["CaseWaiter", "Claimable", "WaitQueue", "Waiter"]
+__all__ = ["CaseWaiter", "Claimable", "WaitQueue", "Waiter", "elapse", "expire", "refuse", "wait"]
 
 
 class Claimable(Protocol):
@@ -127,3 +127,41 @@ class WaitQueue:
         else:
             after.prev = before
         waiter.prev = waiter.next = None
+
+
+def refuse(reason: str) -> NoReturn:
+    """Raise what a wait raises where there is nobody to park."""
+    msg = f"cannot wait ({reason}) in a signal handler that interrupted the scheduler"
+    raise RuntimeError(msg)
+
+
+def wait(waiter: Waiter, reason: str, timeout: float | None) -> None:
+    """Park until `waiter` is claimed, at most `timeout` seconds; otherwise as ``sched.park``.
+
+    Raises:
+        TimeoutError: Nobody claimed it by then.
+    """
+    g = waiter.g
+    if timeout is None:
+        g.sched.park(waiter, reason)
+        return
+    timeline = g.timeline
+    timer = timeline.add(timeline.now() + timeout, expire, waiter)
+    try:
+        g.sched.park(waiter, reason)
+    finally:
+        timeline.cancel(timer)
+
+
+def expire(waiter: Waiter) -> None:
+    """Timer callback: end the wait of `waiter` with TimeoutError."""
+    if waiter.claim():
+        g = waiter.g
+        g.thrown = TimeoutError(f"timed out ({g.reason})")
+        g.sched.ready(g)
+
+
+def elapse(waiter: Waiter) -> None:
+    """Timer callback: end the wait of `waiter`, which was for this."""
+    if waiter.claim():
+        waiter.g.sched.ready(waiter.g)

@@ -1,7 +1,7 @@
 """Waiting until nothing is left to do."""
 
-from gopoll.runtime.sched import refuse, this
-from gopoll.runtime.waitq import Waiter
+from gopoll.runtime.sched import this
+from gopoll.runtime.waitq import Waiter, refuse
 
 __all__ = ["wait_idle"]
 
