@@ -1,8 +1,8 @@
 """Descriptor life, as in Go's ``internal/poll``: users, deadlines, close, and short reads.
 
-An `FD` has two sides (`_side`), reading and writing. An operation takes the lock of its side, so
-readers queue with readers, writers with writers, and the two directions run in parallel; calls that
-do not wait (socket options, names) only count as users.
+An `FD` has two sides (`_side`), reading and writing. An operation takes its side, so readers queue
+with readers, writers with writers, and the two directions run in parallel; calls that do not wait
+(socket options, names) only count as users.
 
     ===========  =====================  =====================================  ==================
     state        operation              close()                                last user leaves
@@ -38,6 +38,7 @@ from gopoll.runtime.guard import Guard
 from gopoll.runtime.netpoll import PollDesc, Slot
 from gopoll.runtime.poller.base import READ, WRITE
 from gopoll.runtime.sched import Scheduler, resume, this
+from gopoll.runtime.waitq import WaitQueue
 
 __all__ = ["FD", "File"]
 
@@ -98,7 +99,8 @@ class FD(Guard):
     def read(self, call: Callable[[int], bytes], n: int) -> bytes:
         """Read at most `n` bytes by ``call(n)``."""
         side = self.reader
-        if not side.lock(False):
+        held, side.held = side.held, True
+        if held:
             side.queue_up()
         try:
             data = side.retry(call, n)
@@ -107,14 +109,15 @@ class FD(Guard):
                 side.drained = slot is None or not slot.desc.hangup
             return data
         finally:
-            side.unlock()
+            side.held = False
             if side.contended:
                 side.settle()
 
     def read_into(self, call: Callable[[memoryview], int], view: memoryview) -> int:
         """Read into `view` by ``call(view)``."""
         side = self.reader
-        if not side.lock(False):
+        held, side.held = side.held, True
+        if held:
             side.queue_up()
         try:
             n = side.retry(call, view)
@@ -123,7 +126,7 @@ class FD(Guard):
                 side.drained = slot is None or not slot.desc.hangup
             return n
         finally:
-            side.unlock()
+            side.held = False
             if side.contended:
                 side.settle()
 
@@ -135,7 +138,8 @@ class FD(Guard):
         """
         total = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
         side = self.writer
-        if not side.lock(False):
+        held, side.held = side.held, True
+        if held:
             side.queue_up()
         written = 0
         try:
@@ -148,7 +152,7 @@ class FD(Guard):
             exc.written = written  # type: ignore[attr-defined]
             raise
         finally:
-            side.unlock()
+            side.held = False
             if side.contended:
                 side.settle()
         return written
@@ -160,7 +164,8 @@ class FD(Guard):
         views = [memoryview(buffer).cast("B") for buffer in buffers]
         views.reverse()  # what is next is at the end
         side = self.writer
-        if not side.lock(False):
+        held, side.held = side.held, True
+        if held:
             side.queue_up()
         written = 0
         try:
@@ -175,7 +180,7 @@ class FD(Guard):
             exc.written = written  # type: ignore[attr-defined]
             raise
         finally:
-            side.unlock()
+            side.held = False
             if side.contended:
                 side.settle()
         return written
@@ -242,6 +247,14 @@ class FD(Guard):
             resume(g)
         self.close_if_unused()
 
+    def renew_after_fork(self) -> None:
+        """Free what goroutines hold that do not exist in a child; see `Guard`."""
+        super().renew_after_fork()
+        self.users = 0
+        for side in (self.reader, self.writer):
+            side.held = side.retired
+            side.queue = WaitQueue()
+
     # -- the netpoller's side ----------------------------------------------------------------
 
     def find_slot(self, sched: Scheduler, mode: int) -> Slot | None:
@@ -267,8 +280,8 @@ class FD(Guard):
             if self.closed or self.users or any(not desc.sched.dead for desc in self.descs):
                 return
             for side in (self.reader, self.writer):
-                # The lock is taken for ever: whoever comes now queues up and learns the truth.
-                side.retired = side.retired or side.lock(False)
+                # The side is taken for ever: whoever comes now queues up and learns the truth.
+                side.retired = side.retired or side.take()
             if not (self.reader.retired and self.writer.retired):
                 return
             self.closed = True

@@ -4,24 +4,23 @@ It is the child's main goroutine from then on; when it ends, the child ends, flu
 goroutines stay referenced and never run again, so none of their ``finally`` blocks runs twice. The
 inherited poller is closed and never modified: the kernel's set is shared with the parent. The child
 gets a scheduler of its own, so descriptors register afresh at their first wait. Locks that another
-thread may have held at that instant are made anew.
+thread may have held at that instant are made anew, and so is what a goroutine held that is no more;
+they are found through the collector, since a list of them would cost each of them memory.
 """
 
 import gc
 import os
 from collections.abc import Callable
 
-from gopoll._original import get_ident, thread_count
+from gopoll._original import get_ident
 from gopoll.runtime import interrupt, lifetime
 from gopoll.runtime.guard import Guard
 from gopoll.runtime.sched import Scheduler, schedulers, this
 
-__all__ = ["generation", "in_child"]
+__all__ = ["in_child"]
 
-generation = [0]  # how many forks lie between the first process and this one
 _in_child: list[Callable[[], None]] = []
 _ghosts: list[Scheduler] = []
-_threads = [0]  # how many there were beside the main thread, any of them perhaps inside of a guard
 
 
 def in_child(fn: Callable[[], None]) -> None:
@@ -29,12 +28,7 @@ def in_child(fn: Callable[[], None]) -> None:
     _in_child.append(fn)
 
 
-def _before_fork() -> None:
-    _threads[0] = thread_count()
-
-
 def _after_fork_in_child() -> None:
-    generation[0] += 1
     mine = schedulers.get(get_ident())
     for sched in schedulers.values():
         survivor = sched.current if sched is mine else None
@@ -45,10 +39,9 @@ def _after_fork_in_child() -> None:
         lifetime.close(sched)
         _ghosts.append(sched)
     schedulers.clear()
-    if _threads[0]:
-        for obj in gc.get_objects():
-            if isinstance(obj, Guard):
-                obj.renew_after_fork()
+    for obj in gc.get_objects():
+        if isinstance(obj, Guard):
+            obj.renew_after_fork()
     if mine is not None:
         survivor = mine.current or mine.main
         survivor.forked = survivor is not mine.main
@@ -62,4 +55,4 @@ def _after_fork_in_child() -> None:
         fn()
 
 
-os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -346,13 +346,23 @@ class Scheduler:
     def loop(self) -> None:
         """The body of g0."""
         self.main.greenlet.switch()  # entered once, while the stack is shallow
-        while True:
+        failure: BaseException | None = None
+        while True:  # twice: in a storm of signals the next one strikes on the way round
             try:
-                self._schedule()
-            except GreenletExit:  # the thread ends
+                while True:
+                    try:
+                        if failure is not None:
+                            turn.resynchronise(self, failure)
+                            failure = None
+                        self._schedule()
+                    except GreenletExit:  # the thread ends
+                        return
+                    except BaseException as exc:  # a foreign signal handler raised in here
+                        failure = exc
+            except GreenletExit:
                 return
             except BaseException as exc:
-                turn.resynchronise(self, exc)
+                failure = exc
 
     def _schedule(self) -> None:
         runq = self.runq
