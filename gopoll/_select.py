@@ -104,7 +104,8 @@ def select(*cases: Any) -> tuple[int, Any]:
         chans.sort(key=id)
     _lock(chans)
     try:
-        for op in _shuffled(sched, ops):
+        ops = _shuffled(sched, ops)  # the order of queueing, too: one channel may be named twice
+        for op in ops:
             done = op.chan.put(op.value) if op.kind == _SEND else op.chan.take()
             if done is not BLOCKED:
                 break

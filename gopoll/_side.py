@@ -134,6 +134,10 @@ class Side:
             msg = "i/o timeout"
             raise TimeoutError(msg)
 
+    def apply_deadline(self, slot: Slot) -> None:
+        """On the thread of `slot`: let its present wait go by the deadline of now."""
+        slot.move_deadline(self.deadline)
+
     def queue_up(self) -> None:
         """Wait for the side, behind those who came before.
 

@@ -28,16 +28,16 @@ be announced again; and it is not for sockets whose reads stop short at borders 
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
-from gopoll._original import get_ident
 from gopoll._side import Side
 from gopoll._typing import Buffer
 from gopoll.errors import ClosedError
 from gopoll.runtime.guard import Guard
 from gopoll.runtime.netpoll import PollDesc, Slot
 from gopoll.runtime.poller.base import READ, WRITE
-from gopoll.runtime.sched import Scheduler, resume, this
+from gopoll.runtime.sched import Scheduler, on_thread_of, resume, this
+from gopoll.runtime.timers import check_seconds
 from gopoll.runtime.waitq import WaitQueue
 
 __all__ = ["FD", "File"]
@@ -208,7 +208,9 @@ class FD(Guard):
 
         Raises:
             ClosedError: The descriptor is closed.
+            TypeError, ValueError: `deadline` is no time.
         """
+        check_seconds(deadline, "deadline")
         if self.closing:
             raise ClosedError
         for side in (self.reader, self.writer):
@@ -216,7 +218,7 @@ class FD(Guard):
                 side.deadline = deadline
                 for desc in tuple(self.descs):
                     slot = desc.reader if side.mode == READ else desc.writer
-                    _on_its_thread(desc, slot.move_deadline, deadline)
+                    on_thread_of(desc.sched, side.apply_deadline, slot)
 
     def close(self) -> None:
         """Close: wake whoever waits with ClosedError, give the number back after the last user.
@@ -242,7 +244,7 @@ class FD(Guard):
         finally:
             self.leave()
         for desc in tuple(self.descs):
-            _on_its_thread(desc, self._evict, desc)
+            on_thread_of(desc.sched, self._evict, desc)
         for g in woken:
             resume(g)
         self.close_if_unused()
@@ -271,6 +273,9 @@ class FD(Guard):
         self.descs = [d for d in self.descs if not d.sched.dead]
         self.descs.append(desc)
         self.leave()
+        if self.closing:  # by another thread, which could not know of this desc
+            self._evict(desc)
+            raise ClosedError
         return desc.reader if mode == READ else desc.writer
 
     def close_if_unused(self) -> None:
@@ -298,7 +303,10 @@ class FD(Guard):
         for side in (self.reader, self.writer):
             side.retired = side.retired or bool(vacated & side.mode)
         self.leave()
-        self.close_if_unused()
+        try:
+            self.close_if_unused()
+        except OSError:  # closed behind our back: its closer has gone on long since
+            return
 
     def _stolen(self) -> None:
         """The number was closed behind our back and is another's: never touch it again."""
@@ -306,14 +314,6 @@ class FD(Guard):
         self._file.detach()
         if not self.closing:
             self.close()
-
-
-def _on_its_thread(desc: PollDesc, fn: Callable[[Any], object], arg: Any) -> None:
-    sched = desc.sched
-    if sched.thread == get_ident():
-        fn(arg)
-    elif not sched.dead:
-        sched.post(fn, arg)
 
 
 def _close_later(fd: FD) -> None:

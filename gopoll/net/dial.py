@@ -10,6 +10,7 @@ from gopoll.net.conn import Conn, SocketConn, set_tcp_defaults
 from gopoll.net.resolver import INET_NETWORKS, resolve
 from gopoll.runtime.poller.base import WRITE
 from gopoll.runtime.sched import this
+from gopoll.runtime.timers import check_seconds
 from gopoll.runtime.waitq import refuse
 
 __all__ = ["dial"]
@@ -35,6 +36,7 @@ def dial(network: str, address: str, *, timeout: float | None = None) -> Conn:
         OSError: The error of the first address, ConnectionRefusedError for one.
         ValueError: `timeout` is negative.
     """
+    check_seconds(timeout, "timeout")
     if timeout is not None and timeout < 0:
         msg = f"timeout cannot be negative: {timeout}"
         raise ValueError(msg)

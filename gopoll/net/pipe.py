@@ -5,6 +5,8 @@ memory views and one that answers how much of a view was taken. Closing either e
 that passes, are channels too, so each operation is one select.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gopoll._original import errno
@@ -15,7 +17,8 @@ from gopoll.errors import ClosedError
 from gopoll.net.addr import Addr, UnixAddr
 from gopoll.net.conn import Conn
 from gopoll.runtime.guard import Guard
-from gopoll.runtime.sched import this
+from gopoll.runtime.sched import on_thread_of, this
+from gopoll.runtime.timers import check_seconds
 from gopoll.runtime.waitq import refuse
 
 __all__ = ["pipe"]
@@ -26,14 +29,16 @@ _ADDR = UnixAddr("pipe", "pipe")
 class _Deadline(Guard):
     """A deadline as a channel, `expired`, that is closed once it has passed."""
 
-    __slots__ = ("_setting", "expired")
+    __slots__ = ("_disarm", "_setting", "expired")
 
     def __init__(self) -> None:
         super().__init__()
         self.expired: Chan[None] = Chan()
         self._setting = 0  # which one is in force: the timer of an earlier one does nothing
+        self._disarm: Callable[[], object] | None = None
 
     def set(self, deadline: float | None) -> None:
+        check_seconds(deadline, "deadline")
         g = this.sched.current or refuse("set deadline")
         passed = deadline is not None and deadline <= g.timeline.now()
         self.enter()
@@ -42,20 +47,21 @@ class _Deadline(Guard):
             setting = self._setting
             if self.expired.closed and not passed:
                 self.expired = Chan()
-            elif passed and not self.expired.closed:
-                self.expired.close()
+            disarm, self._disarm = self._disarm, None
         finally:
             self.leave()
-        if deadline is not None and not passed:
-            g.timeline.add(deadline, self._expire, setting)
+        if disarm is not None:
+            disarm()
+        if passed:
+            self._expire(setting)
+        elif deadline is not None:
+            timer = g.timeline.add(deadline, self._expire, setting)
+            self._disarm = partial(on_thread_of, g.sched, g.timeline.cancel, timer)
 
     def _expire(self, setting: Any) -> None:
-        self.enter()
-        try:
-            if setting == self._setting and not self.expired.closed:
-                self.expired.close()
-        finally:
-            self.leave()
+        expired = self.expired
+        if setting == self._setting and not expired.closed:
+            expired.close()
 
 
 class _PipeConn(Conn):
@@ -118,6 +124,8 @@ class _PipeConn(Conn):
         total = len(view)
         written = 0
         try:
+            if not total and self._may_go_on(self._write):
+                return 0
             self._turn.send(None)
             try:
                 while True:
@@ -145,6 +153,8 @@ class _PipeConn(Conn):
         if self._done.closed:
             raise ClosedError("use of closed pipe")
         self._done.close()
+        self._read.set(None)
+        self._write.set(None)
 
     @property
     def closed(self) -> bool:

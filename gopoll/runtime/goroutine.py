@@ -35,7 +35,7 @@ __all__ = ["Goroutine", "work"]
 
 T = TypeVar("T")
 _next_id = itertools.count(1).__next__
-_Start = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+_Start = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any] | None]
 
 
 class Goroutine(Generic[T]):
@@ -60,8 +60,7 @@ class Goroutine(Generic[T]):
         "reason",
         "sched",
         "since",
-        "site_code",
-        "site_lasti",
+        "site",
         "start",
         "thrown",
         "timeline",
@@ -92,20 +91,24 @@ class Goroutine(Generic[T]):
         self.on_switch: Callable[[bool], None] | None = None
         self.forked = False  # it is the main goroutine of a forked child: its end ends the process
         self.creator = creator
-        self.site_code: CodeType | None = None
-        self.site_lasti = 0
+        self.site: tuple[CodeType, int] | None = None  # where go() was called
 
     @classmethod
     def create(cls, sched: "Scheduler", start: _Start, depth: int) -> "Goroutine[T]":
         """Make a new goroutine; `depth` frames up is who asked for it."""
         parent = sched.current
         g = cls(sched, start, parent.id if parent is not None else 0)
-        g.context = copy_context()
+        context = copy_context()
+        if len(context):  # none is as good as an empty one, and weighs nothing
+            g.context = context
         if parent is not None:
             g.timeline = parent.timeline
         frame = sys._getframe(depth)
-        g.site_code = frame.f_code
-        g.site_lasti = frame.f_lasti
+        code, lasti = frame.f_code, frame.f_lasti
+        site = sched.last_site
+        if site is None or site[1] != lasti or site[0] is not code:
+            site = sched.last_site = (code, lasti)
+        g.site = site  # shared by all that were created there
         return g
 
     def __repr__(self) -> str:
@@ -169,15 +172,18 @@ def work(sched: "Scheduler") -> None:
         g.start = None
         try:
             # Spelled out, since a call with * enters the interpreter anew, on the C stack, which is
-            # copied at each switch: half a kilobyte for each goroutine that waits.
+            # copied at each switch: half a kilobyte for each goroutine that waits. And the tuple
+            # of the arguments is dropped.
             if kwargs:
                 g.value = fn(*args, **kwargs)
             elif not args:
                 g.value = fn()
             elif len(args) == 1:
-                g.value = fn(args[0])
+                (args,) = args
+                g.value = fn(args)
             elif len(args) == 2:
-                g.value = fn(args[0], args[1])
+                args, kwargs = args
+                g.value = fn(args, kwargs)
             else:
                 g.value = fn(*args)
         except GoExit:

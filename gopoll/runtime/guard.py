@@ -30,9 +30,26 @@ The fast path of a primitive spells this out (a call costs more than the lock do
 `acquire` and `release` are bound methods kept in slots: half the price of a ``with`` block.
 """
 
+from types import CodeType, FrameType
+
 from gopoll._original import RLock
 
-__all__ = ["Guard"]
+__all__ = ["Guard", "interrupts_runtime", "runs_user_code"]
+
+_FRAGILE = ("gopoll.runtime.", "gopoll.chan", "gopoll._select", "gopoll.fd", "gopoll._side")
+runs_user_code: set[CodeType] = set()  # of the runtime's functions that call the program's
+
+
+def interrupts_runtime(frame: FrameType | None) -> bool:
+    """Whether a handler or finalizer that `frame` serves stands in the middle of the runtime.
+
+    Then it must not switch: the guards and queues below it are half changed.
+    """
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_FRAGILE):
+        frame = frame.f_back  # those whom it has called
+    while frame is not None and not frame.f_globals.get("__name__", "").startswith(_FRAGILE):
+        frame = frame.f_back
+    return frame is not None and frame.f_code not in runs_user_code
 
 
 class Guard:

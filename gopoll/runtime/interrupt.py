@@ -19,7 +19,7 @@ raises the signal again every `_AGAIN` seconds. What that thread raises an insta
 dropped, so one Ctrl-C is one exception.
 """
 
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
 from gopoll._original import (
@@ -35,18 +35,19 @@ from gopoll._original import (
 )
 from gopoll.runtime import outside
 from gopoll.runtime.goroutine import Goroutine, work
+from gopoll.runtime.guard import runs_user_code
 from gopoll.runtime.sched import Scheduler, this
 
 __all__ = ["forget", "install", "uninstall", "user_code_below"]
 
 _AGAIN = 0.005
 
-_calls_user_code: set[CodeType] = {work.__code__}
+runs_user_code.add(work.__code__)
 
 
 def user_code_below(fn: Any) -> None:
     """Note that what `fn` calls is the program's code, although `fn` is gopoll's."""
-    _calls_user_code.add(fn.__code__)
+    runs_user_code.add(fn.__code__)
 
 
 class _Pending:
@@ -105,7 +106,7 @@ def _dispatch(_signum: int, frame: FrameType | None) -> None:
         sched.ring()
     if at_home:
         _tell_main(sched)
-        sched.yield_turn()
+        sched.give_way()
     elif sched.current is not None:
         _raise_again_later(main)
 
@@ -142,6 +143,6 @@ def _in_user_code(frame: FrameType | None) -> bool:
     """Whether the innermost gopoll frame, if any, is one that calls the program's code."""
     while frame is not None:
         if frame.f_globals.get("__name__", "").partition(".")[0] == "gopoll":
-            return frame.f_code in _calls_user_code
+            return frame.f_code in runs_user_code
         frame = frame.f_back
     return True

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from gopoll._original import fork_exit, get_ident, monotonic
+from gopoll._original import allocate_lock, fork_exit, get_ident, monotonic
 from gopoll.errors import GoExit
 from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.panic import flush_output, report
@@ -155,6 +155,9 @@ class LastWill:
             return
         shut_down(sched)
         sched.dead = True
+        while sched.inbox:  # a close that this thread has not heard of yet, for one
+            fn, arg = sched.inbox.popleft()
+            fn(arg)
         close(sched)
         self.registry.pop(sched.thread, None)
         if sched.ghosts:
@@ -162,3 +165,27 @@ class LastWill:
 
 
 _ghosts: list["Scheduler"] = []  # of threads that ended; collecting them would run their code
+
+
+def freeze_other_threads(registry: dict[int, "Scheduler"]) -> None:
+    """Let no goroutine of another thread run while the interpreter is taken down.
+
+    A thread that asks for the lock of a dying interpreter is ended by unwinding its C stack, and
+    greenlet's frames do not survive that. One that sleeps for good never asks.
+    """
+    for sched in list(registry.values()):
+        if sched.thread != get_ident():
+            frozen = allocate_lock()
+            frozen.acquire()
+            sched.post(_freeze, frozen)
+            frozen.acquire(True, _FREEZE)
+
+
+def _freeze(frozen: Any) -> None:
+    for_ever = allocate_lock()
+    for_ever.acquire()
+    frozen.release()
+    for_ever.acquire()
+
+
+_FREEZE = 0.1

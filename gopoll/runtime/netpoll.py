@@ -49,7 +49,7 @@ class Slot:
     """One direction of a `PollDesc`; it is the waiter of the goroutine parked in it."""
 
     external: ClassVar[bool] = True
-    __slots__ = ("deadline", "desc", "mode", "sched", "state", "timer")
+    __slots__ = ("deadline", "desc", "mode", "sched", "state", "timeline", "timer")
 
     def __init__(self, desc: "PollDesc", mode: int) -> None:
         self.desc = desc
@@ -58,6 +58,7 @@ class Slot:
         self.state: Goroutine[Any] | _Ready | None = None
         self.deadline: float | None = None  # of the present wait
         self.timer: Timer | None = None
+        self.timeline = desc.sched.timeline  # of the timer
 
     def __repr__(self) -> str:
         return f"<Slot {'r' if self.mode == READ else 'w'} {self.state!r}>"
@@ -112,16 +113,15 @@ class Slot:
         """Drop the timer."""
         timer, self.timer = self.timer, None
         if timer is not None:
-            self.sched.timeline.cancel(timer)
+            self.timeline.cancel(timer)
 
     def _arm(self, g: Goroutine[Any], deadline: float) -> None:
         self.deadline = deadline
         timer = self.timer
-        if timer is None or timer.fn is None or timer.when > deadline:
-            timeline = g.timeline
-            if timer is not None:
-                timeline.cancel(timer)
-            self.timer = timeline.add(deadline, self._expired)
+        if timer is None or timer.when > deadline or self.timeline is not g.timeline:
+            self.disarm()
+            self.timeline = g.timeline
+            self.timer = self.timeline.add(deadline, self._expired)
 
     def _expired(self, _: object) -> None:
         self.timer = None
@@ -274,6 +274,9 @@ def wait_write(fd: int, timeout: float | None = None) -> None:
 
 
 def _wait(fd: Any, mode: int, timeout: float | None) -> None:
+    if not isinstance(fd, int) and not hasattr(fd, "fileno"):
+        msg = f"a descriptor is a number, or what has a fileno(); got {fd!r}"
+        raise TypeError(msg)
     number = fd if isinstance(fd, int) else fd.fileno()
     if number < 0:
         msg = f"a descriptor cannot be negative: {number}"

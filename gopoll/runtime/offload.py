@@ -10,10 +10,10 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, ParamSpec, TypeVar
 
-from gopoll._original import allocate_lock, start_new_thread
+from gopoll._original import allocate_lock, get_ident, start_new_thread
 from gopoll.runtime import fork, outside
 from gopoll.runtime.guard import Guard
-from gopoll.runtime.sched import resume, this
+from gopoll.runtime.sched import resume, schedulers, this
 from gopoll.runtime.waitq import Waiter, refuse
 
 __all__ = ["offload"]
@@ -98,8 +98,16 @@ class _Pool(Guard):
             if worker.job is not None:
                 worker.job.do()
                 worker.job = None
+            spoilt = get_ident() in schedulers  # the call used gopoll: that ends with the thread
             self.enter()
             try:
+                if spoilt:
+                    if self.queue:
+                        start_new_thread(self._work, (_Worker(self.queue.popleft()),))
+                    else:
+                        self.size -= 1
+                        outside.own_threads[0] -= 1
+                    return
                 if self.queue:
                     worker.job = self.queue.popleft()
                     continue

@@ -1,6 +1,5 @@
 """What users say to the scheduler: ``go``, ``run``, ``gosched``, ``goexit``, ``sleep`` and kin."""
 
-import math
 from collections.abc import Callable
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
@@ -8,6 +7,7 @@ from gopoll.errors import GoExit
 from gopoll.runtime import interrupt, lifetime
 from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.sched import schedulers, this
+from gopoll.runtime.timers import check_seconds
 from gopoll.runtime.waitq import Waiter, elapse, refuse
 
 __all__ = ["current", "go", "goexit", "gosched", "num_goroutine", "run", "sleep"]
@@ -31,7 +31,7 @@ def go(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Goroutine[T]
     sched = this.sched
     if len(sched.goroutines) == 1:
         interrupt.install()
-    g: Goroutine[T] = Goroutine.create(sched, (fn, args, kwargs), 2)
+    g: Goroutine[T] = Goroutine.create(sched, (fn, args, kwargs or None), 2)
     sched.start(g)
     return g
 
@@ -65,7 +65,7 @@ def run(main: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
 
 def gosched() -> None:
     """Let other goroutines run; the caller goes on after them. Mirrors ``runtime.Gosched``."""
-    this.sched.yield_turn()
+    this.sched.give_way()
 
 
 def goexit() -> NoReturn:
@@ -114,13 +114,11 @@ def sleep(seconds: float) -> None:
         ValueError: `seconds` is not a number.
         TypeError: `seconds` is no number at all.
     """
+    check_seconds(seconds, "sleep")
     sched = this.sched
     if seconds <= 0:
-        sched.yield_turn()
+        sched.give_way()
         return
-    if math.isnan(seconds):
-        msg = "sleep() of nan seconds"
-        raise ValueError(msg)
     g = sched.current
     if g is None:
         refuse("sleep")

@@ -22,8 +22,11 @@ Invariants:
 - Goroutines are held strongly until they end; none ends by garbage collection.
 """
 
+import atexit
+import sys
 from collections import deque
 from collections.abc import Callable
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -31,7 +34,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from gopoll._original import ThreadLocal, allocate_lock, get_ident, main_thread, monotonic
 from gopoll.runtime import lifetime, turn
 from gopoll.runtime.goroutine import Goroutine, work
-from gopoll.runtime.guard import Guard
+from gopoll.runtime.guard import Guard, interrupts_runtime
 from gopoll.runtime.panic import panicked
 from gopoll.runtime.poller import new_poller
 from gopoll.runtime.poller.base import Poller
@@ -42,9 +45,11 @@ from gopoll.runtime.waitq import Claimable, Waiter, WaitQueue, refuse, wait
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["Scheduler", "resume", "schedulers", "this"]
+__all__ = ["Scheduler", "on_thread_of", "resume", "schedulers", "this"]
 
 _FREE_WORKERS = 512
+_yielding = Waiter(None)  # type: ignore[arg-type]  # of all who yield; nobody can claim it
+_yielding.claimed = True
 
 
 class Scheduler:
@@ -63,6 +68,7 @@ class Scheduler:
         "guard",
         "idlers",
         "inbox",
+        "last_site",
         "main",
         "nap",
         "operations",
@@ -93,6 +99,7 @@ class Scheduler:
         self.sleeping = False
         self.dead = False
         self.running = False  # inside of run()
+        self.last_site: tuple[CodeType, int] | None = None  # where go() was called last
         self.external = 0  # goroutines parked on what only the outside can end
         self.idlers: list[Waiter] = []  # who waits until there is nothing to do
         self.shuffle: Callable[[deque[Goroutine[Any]]], object] | None = None
@@ -121,7 +128,8 @@ class Scheduler:
         it), the caller takes it out again; nothing was handed over then.
         """
         g = self.current
-        if g is None:
+        if g is None or g.waiter is not None:  # a handler inside g0, or inside of this very park
+            waiter.claim()
             refuse(reason)
         if g.pending is not None and waiter.claim():
             exc, g.pending = g.pending, None
@@ -149,10 +157,20 @@ class Scheduler:
                 del exc_, g
 
     def yield_turn(self) -> None:
-        """Let the others run first."""
+        """Let the others run first, because an operation finds that the turn is over.
+
+        Not in a handler that interrupted the runtime: nobody expects that it waits, and it goes on.
+        """
+        if not interrupts_runtime(sys._getframe(1)):
+            self.give_way()
+
+    def give_way(self) -> None:
+        """Let the others run first, because the caller wants it."""
         g = self.current
-        if g is None:  # a signal handler inside g0: it cannot be put off
+        if g is None or g.waiter is not None:  # a handler inside g0, or inside of a switch
             return
+        g.waiter = _yielding
+        g.reason = "runnable"
         g.greenlet = getcurrent()
         try:
             if g.on_switch is not None:
@@ -167,6 +185,7 @@ class Scheduler:
             self._put_back(g)
             if g in self.runq:
                 self.runq.remove(g)
+            g.waiter = None
             g.pending = exc
         if g.pending is not None:
             exc_, g.pending = g.pending, None
@@ -184,9 +203,10 @@ class Scheduler:
                 target = self._bind(self.free.pop(), g)
             if target is not None:
                 self.operations -= 1
-                self.current = g
+                # From here to the switch no call and no jump: nobody can interrupt.
+                del runq[0]
                 g.waiter = None
-                runq.popleft()
+                self.current = g
                 return target
         if self.deep and self.current is self.main:
             lifetime.seek_shallow_ground(self)
@@ -280,6 +300,7 @@ class Scheduler:
         if len(self.free) >= _FREE_WORKERS or self.dead or self.deep:
             self.current = None
             return False
+        self.current = None  # a handler that comes now finds nobody whom it could stop
         self.free.append(worker)
         target = self._next()
         if target is not worker:
@@ -375,9 +396,10 @@ class Scheduler:
             if g.greenlet is None:
                 self._bind(self.free.pop() if self.free else greenlet(work, self.g0), g)
             self.operations -= 1
-            self.current = g
+            # From here to the switch no call and no jump: nobody can interrupt.
+            del runq[0]
             g.waiter = None
-            runq.popleft()
+            self.current = g
             g.greenlet.switch(self)  # `work` wants it at its first entry; others ignore it
 
 
@@ -388,6 +410,14 @@ def resume(g: Goroutine[Any]) -> None:
         sched.ready(g)
     else:
         sched.post(sched.ready, g)
+
+
+def on_thread_of(sched: Scheduler, fn: Callable[[Any], object], arg: Any) -> None:
+    """Call ``fn(arg)`` on the thread of `sched`: now if that is the calling one, else soon."""
+    if sched.thread == get_ident():
+        fn(arg)
+    elif not sched.dead:
+        sched.post(fn, arg)
 
 
 class _This(ThreadLocal):
@@ -406,3 +436,4 @@ class _This(ThreadLocal):
 
 schedulers: dict[int, Scheduler] = {}  # by thread, for reports and for forks
 this = _This()
+atexit.register(lifetime.freeze_other_threads, schedulers)

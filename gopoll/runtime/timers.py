@@ -17,9 +17,24 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-__all__ = ["Timeline", "Timer"]
+__all__ = ["Timeline", "Timer", "check_seconds"]
 
 _FEW = 64  # below this many entries compacting is not worth a pass
+
+
+def check_seconds(value: float | None, what: str) -> None:
+    """Refuse a time that is none before it gets into the heap, where it would spoil the order.
+
+    Raises:
+        TypeError: It is neither a number nor None.
+        ValueError: It is not a number in the other sense, nan.
+    """
+    if value is not None and not isinstance(value, (int, float)):
+        msg = f"{what}: a time is a number of seconds or None, got {value!r}"
+        raise TypeError(msg)
+    if value != value:  # noqa: PLR0124 - only nan differs from itself
+        msg = f"{what}: nan seconds"
+        raise ValueError(msg)
 
 
 class Timer:

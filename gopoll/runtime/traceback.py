@@ -42,12 +42,12 @@ def format_goroutine(g: Goroutine[Any]) -> str:
 
 def format_origin(g: Goroutine[Any]) -> str:
     """Return who created `g` and where; empty for a main goroutine."""
-    code = g.site_code
-    if code is None:
+    if g.site is None:
         return ""
+    code, lasti = g.site
     return (
         f"created by {code.co_qualname} in goroutine {g.creator}\n"
-        f"\t{code.co_filename}:{_line_at(code, g.site_lasti)}\n"
+        f"\t{code.co_filename}:{_line_at(code, lasti)}\n"
     )
 
 

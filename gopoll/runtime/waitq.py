@@ -20,6 +20,8 @@ waiter found in a queue belongs to somebody on the way to do so, and is skipped.
 
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
+from gopoll.runtime.timers import check_seconds
+
 if TYPE_CHECKING:
     from gopoll.runtime.goroutine import Goroutine
 
@@ -141,6 +143,7 @@ def wait(waiter: Waiter, reason: str, timeout: float | None) -> None:
     Raises:
         TimeoutError: Nobody claimed it by then.
     """
+    check_seconds(timeout, "timeout")
     g = waiter.g
     if timeout is None:
         g.sched.park(waiter, reason)

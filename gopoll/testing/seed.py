@@ -20,9 +20,14 @@ def seeded(seed: int) -> Iterator[Random]:
     """
     dice = Random(seed)
 
+    chosen: list[Any] = [None]
+
     def rotate(runq: deque[Any]) -> None:
-        if len(runq) > 1:
+        # The scheduler may ask twice for one choice: in the hand-over, and in g0 if that must make
+        # the switch.
+        if len(runq) > 1 and runq[0] is not chosen[0]:
             runq.rotate(-dice.randrange(len(runq)))
+        chosen[0] = runq[0]
 
     sched = this.sched
     before = sched.shuffle, sched.dice

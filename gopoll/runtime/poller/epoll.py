@@ -90,8 +90,9 @@ class Epoll:
         try:
             self._epoll.unregister(fd)
         except OSError as exc:
-            # Closed behind our back: the kernel has forgotten it already.
-            if exc.errno not in (errno.EBADF, errno.ENOENT):
+            # Closed behind our back: the kernel has forgotten it already, and the number may be
+            # that of a file, which it would not watch.
+            if exc.errno not in (errno.EBADF, errno.ENOENT, errno.EPERM):
                 raise
 
     def poll(self, timeout: float | None) -> Events:

@@ -1,0 +1,351 @@
+"""Signals: Ctrl-C reaches main and nobody else, and no handler, whatever it does, tears the runtime.
+
+Handlers that the program brings itself: see test_handlers.py.
+"""
+
+import textwrap
+
+import pytest
+
+from tests.support.program import PRELUDE, succeed
+from tests.support.script import run_script
+
+pytestmark = pytest.mark.network
+
+_WAITS = """
+ch = Chan()
+a, b = net.pipe()
+listener = net.listen('tcp', '127.0.0.1:0')
+pair = socket.socketpair()
+
+def join():
+    go(ch.recv).join()
+
+def contend():  # somebody else is in the middle of reading
+    go(quietly, conn.read)
+    gopoll.gosched()
+    conn.read()
+
+def quietly(fn):
+    try:
+        fn()
+    except net.ClosedError:
+        pass
+
+release = threading.Event()
+waits = {
+    'recv': ch.recv,
+    'send': lambda: ch.send(1),
+    'select': lambda: select(ch.recv, (Chan().send, 1)),
+    'nothing': select,
+    'nil': gopoll.nil_chan.recv,
+    'sleep': lambda: gopoll.sleep(1000),
+    'join': join,
+    'offload': lambda: gopoll.offload(release.wait),
+    'accept': listener.accept,
+    'read': lambda: conn.read(),
+    'fd lock': contend,
+    'pipe': a.read,
+    'wait_read': lambda: gopoll.wait_read(pair[0]),
+    'timed': lambda: go(ch.recv).join(1000),
+}
+log = []
+others = []
+
+def other():
+    others.append(gopoll.current())
+    try:
+        Chan().recv()
+    finally:
+        log.append('finally')
+
+def main():
+    global conn
+    conn = net.dial('tcp', str(listener.addr))
+    peer = listener.accept()
+    go(other)
+    ring()
+    try:
+        waits[sys.argv[1]]()
+    except KeyboardInterrupt:
+        log.append('interrupt')
+    for _ in range(50):
+        gopoll.gosched()
+    fresh = Chan()
+    go(fresh.send, 7)
+    assert fresh.recv() == 7
+    gopoll.sleep(0.001)
+    assert not any(g.done for g in others)
+    release.set()
+    conn.close()
+    peer.close()
+    listener.close()
+
+gopoll.run(main)
+for end in pair:
+    end.close()
+print(*log)
+"""
+
+
+@pytest.mark.parametrize(
+    "wait",
+    "recv|send|select|nothing|nil|sleep|join|offload|accept|read|fd lock|pipe|wait_read|timed"
+    .split("|"),
+)
+def test_ctrl_c_ends_what_main_waits_for_once(wait: str):
+    succeed(_WAITS, wait, says="interrupt finally")
+
+
+def test_an_uncaught_ctrl_c_ends_the_program_as_python_does():
+    code = """
+    def other():
+        try:
+            Chan().recv()
+        finally:
+            print('finally')
+    def main():
+        go(other)
+        ring()
+        Chan().recv()
+    gopoll.run(main)
+    """
+    done = run_script(PRELUDE + textwrap.dedent(code))
+    assert done.returncode == -2
+    assert done.stdout == "finally\n"
+    assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
+
+
+def test_ctrl_c_in_mains_own_code_is_raised_at_once():
+    code = """
+    go(Chan().recv)
+    gopoll.gosched()
+    trace = []
+    try:
+        signal.raise_signal(signal.SIGINT)
+        trace.append('later')
+    except KeyboardInterrupt:
+        trace.append('at once')
+    gopoll.sleep(0.01)
+    print(*trace)
+    """
+    succeed(code, says="at once")
+
+
+@pytest.mark.parametrize("then", ["pass", "ch.try_send(1); ch.try_recv()", "gopoll.num_goroutine()"])
+def test_ctrl_c_inside_of_gopoll_is_raised_though_main_never_waits_again(then: str):
+    code = f"""
+    ch = Chan(1)
+    go(Chan().recv)
+    gopoll.gosched()
+    hits = 0
+    try:
+        gopoll.wait_read(Rings())  # does not raise: it returns
+        hits += 10
+        while True:
+            {then}
+    except KeyboardInterrupt:
+        hits += 1
+    gopoll.sleep(0.02)  # longer than it takes to ask again
+    print(hits)
+    """
+    # The interrupt may be raised in the very instant in which wait_read is left.
+    done = run_script(PRELUDE + textwrap.dedent(code))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout in ("11\n", "1\n")
+
+
+def test_ctrl_c_inside_of_gopoll_waits_for_mains_next_park():
+    code = """
+    go(Chan().recv)
+    gopoll.gosched()
+    events = []
+    class Late(Rings):
+        def fileno(self):
+            number = super().fileno()
+            events.append('still inside')
+            return number
+    try:
+        gopoll.wait_read(Late())
+        Chan().recv()
+    except KeyboardInterrupt:
+        events.append('interrupt')
+    gopoll.sleep(0.01)
+    print(*events)
+    """
+    succeed(code, says="still inside interrupt")
+
+
+@pytest.mark.parametrize("where", ["its own code", "gopoll"])
+def test_ctrl_c_while_another_goroutine_runs_comes_out_of_main(where: str):
+    code = """
+    events = []
+    def other():
+        try:
+            if sys.argv[1] == 'gopoll':
+                gopoll.wait_read(Rings())
+                gopoll.gosched()
+            else:
+                signal.raise_signal(signal.SIGINT)
+            events.append('other goes on')
+        except BaseException as exc:
+            events.append(repr(exc))
+    def main():
+        g = go(other)
+        try:
+            Chan().recv()
+        except KeyboardInterrupt:
+            events.append('main')
+        g.join()
+    gopoll.run(main)
+    print(*sorted(events))
+    """
+    succeed(code, where, says="main other goes on")
+
+
+def test_ctrl_c_stops_a_goroutine_that_computes_for_ever():
+    code = """
+    def hog():
+        ring_now.set()
+        try:
+            while True:
+                pass
+        finally:
+            print('hog ends')
+    ring_now = threading.Event()
+    def kill():
+        ring_now.wait()
+        signal.pthread_kill(main_ident, signal.SIGINT)
+    threading.Thread(target=kill).start()
+    go(hog)
+    try:
+        Chan().recv()
+    except KeyboardInterrupt:
+        print('main')
+        sys.stdout.flush()
+        os._exit(0)
+    """
+    succeed(code, says="main")
+
+
+def test_ctrl_c_in_a_timer_comes_out_of_main():
+    code = """
+    ch = Chan()
+    go(ch.recv)
+    def fire(_):
+        signal.raise_signal(signal.SIGINT)
+    sched.timeline.add(0.0, fire)
+    try:
+        gopoll.sleep(1000)
+    except KeyboardInterrupt:
+        print('main')
+    ch.send(1)
+    """
+    succeed(code, says="main")
+
+
+def test_two_hundred_interrupts_two_hundred_exceptions_and_nothing_lost():
+    """One at a time, at whatever moment it falls, while messages pass through main."""
+    code = """
+    ch, hits, over = Chan(), [], threading.Event()
+    started, got, total = [], [], []
+    def kill():
+        while not started:
+            os.sched_yield()
+        for _ in range(200):
+            seen = len(hits)
+            signal.pthread_kill(main_ident, signal.SIGINT)
+            while len(hits) == seen:
+                os.sched_yield()
+        over.set()
+    def produce():
+        i = 0
+        while not over.is_set() or i < 20000:
+            ch.send(i)
+            i += 1
+        total.append(i)
+        ch.close()
+    killer = threading.Thread(target=kill)
+    killer.start()
+    go(produce)
+    started.append(1)
+    while True:
+        try:
+            got.extend(ch)  # all in gopoll and in C: an interrupt cannot fall between two items
+            break
+        except KeyboardInterrupt:
+            hits.append(1)
+    killer.join()
+    assert got == list(range(total[0])), len(got)
+    print(len(hits))
+    """
+    succeed(code, says="200", timeout=60)
+
+
+def test_ctrl_c_while_others_exchange_traffic_hurts_nobody_else():
+    code = """
+    def client(n):
+        ping(str(listener.addr), n, 100)
+        done.send(n)
+    done = Chan(20)
+    listener = net.listen('tcp', '127.0.0.1:0')
+    def main():
+        go(net.serve, listener, echo)
+        for n in range(20):
+            go(client, n)
+        hits = 0
+        for _ in range(10):
+            ring()
+            try:
+                Chan().recv()
+            except KeyboardInterrupt:
+                hits += 1
+        assert sorted(done.recv() for _ in range(20)) == list(range(20))
+        listener.close()
+        return hits
+    hits = gopoll.run(main)
+    print(hits)
+    """
+    succeed(code, says="10")
+
+
+def test_the_programs_own_handler_stays_and_the_default_comes_back():
+    code = """
+    during = []
+    gopoll.run(lambda: (go(gopoll.gosched).join(), during.append(signal.getsignal(signal.SIGINT))))
+    assert during[0] is not signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    mine = lambda signum, frame: seen.append(signum)
+    seen = []
+    signal.signal(signal.SIGINT, mine)
+    def main():
+        go(gopoll.gosched).join()
+        assert signal.getsignal(signal.SIGINT) is mine
+        ring()
+        gopoll.sleep(0.02)
+    gopoll.run(main)
+    assert signal.getsignal(signal.SIGINT) is mine
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gopoll.run(lambda: go(gopoll.gosched).join())
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    print(*seen)
+    """
+    succeed(code, says="2")
+
+
+def test_a_handler_set_before_the_import_stays():
+    code = """
+    import signal
+    mine = lambda signum, frame: seen.append(signum)
+    seen = []
+    signal.signal(signal.SIGINT, mine)
+    import gopoll
+    gopoll.go(gopoll.gosched).join()
+    signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is mine
+    print(*seen)
+    """
+    done = run_script(code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2\n", "")

@@ -1,0 +1,86 @@
+"""What README and guide show is what happens."""
+
+import re
+from functools import reduce
+from pathlib import Path
+
+import pytest
+
+import gopoll
+from gopoll import runtime
+from tests.support.script import ROOT, run_script
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SNIPPET = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NAME = re.compile(r"`gopoll\.([a-z_.]+\w)")
+
+# What the snippets of each page print, in order; a text that ends in ... is the beginning.
+OUTPUTS = {
+    "README.md": ["hello, gopher\n"],
+    "docs/channels.md": ["0\n1\n2\n", "...", "[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]\n"],
+    "docs/debugging.md": ["goroutine ..."],
+    "docs/goroutines.md": [
+        "first is here\nsecond is here\ndone\n",
+        "True\n",
+        "all goroutines are asleep - deadlock!\n",
+    ],
+    "docs/index.md": ["b'hello\\n'\n"],
+    "docs/install.md": ["6\n"],
+    "docs/network.md": [
+        "b'HELLO'\n",
+        "nobody wrote in time\nb'late'\n",
+        "b'ping' 127.0.0.1\n",
+    ],
+    "docs/testing.md": ["", "", "", "1 goroutines were left behind:\n", ""],
+}
+
+
+def page_name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def snippets():
+    for path in PAGES:
+        for number, found in enumerate(SNIPPET.finditer(path.read_text("utf-8")), 1):
+            yield pytest.param(found[1], page_name(path), number, id=f"{page_name(path)}-{number}")
+
+
+@pytest.mark.parametrize(("code", "page", "number"), list(snippets()))
+def test_snippets_run_and_print_what_they_say(code, page, number):
+    done = run_script(code, PYTHONWARNINGS="error")
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = OUTPUTS[page][number - 1]
+    if expected.endswith("..."):
+        assert done.stdout.startswith(expected.removesuffix("..."))
+    else:
+        assert done.stdout == expected
+
+
+def test_every_snippet_is_known():
+    found = {page_name(path): len(SNIPPET.findall(path.read_text("utf-8"))) for path in PAGES}
+    assert {page: n for page, n in found.items() if n} == {p: len(o) for p, o in OUTPUTS.items()}
+
+
+def test_every_name_exists():
+    names = {name for path in PAGES for name in NAME.findall(path.read_text("utf-8"))}
+    assert len(names) > 5
+    for name in names:
+        assert reduce(getattr, name.split("."), gopoll) is not None
+
+
+def test_the_plan_names_every_module():
+    plan = (ROOT / "docs" / "design.md").read_text("utf-8").split("```")[1].split()
+    for room in (Path(gopoll.__file__).parent, Path(runtime.__file__).parent):
+        for path in room.iterdir():
+            if path.name.startswith("__") or path.suffix not in ("", ".py"):
+                continue
+            name = path.stem + "/" * path.is_dir()
+            assert name in plan or name == "_typing", name
+
+
+def test_every_file_that_the_readme_names_is_there():
+    text = (ROOT / "README.md").read_text("utf-8")
+    paths = re.findall(r"`((?:gopoll|examples|tests|docs|\.ci)/[\w./]*)`", text)
+    assert len(paths) > 5
+    for path in paths:
+        assert (ROOT / path).exists(), path
