@@ -105,7 +105,7 @@ class Side:
             self.drained = False
             if slot is None:
                 slot = self.slot = fd.register(sched, self.mode)
-            if not slot.desc.hangup:
+            if slot.desc.shortcut:
                 slot.wait(self.deadline)
         while True:
             if slot is not None:

@@ -24,7 +24,8 @@ has passed fails the call even if data is there; the slot is cleared immediately
 socket. So the next read waits first (`Side.drained`) instead of paying for a call that must fail.
 There the slot is *not* cleared: an edge that came since the last call is all that is left of it.
 The rule ends for good with the first hang-up, error or urgent data, after which readiness may not
-be announced again; and it is not for sockets whose reads stop short at borders in the stream.
+be announced again (`PollDesc.shortcut`); it is not for pollers that do not tell of urgent data, at
+whose mark a read stops short; nor for sockets whose reads stop short at borders in the stream.
 """
 
 from collections.abc import Callable, Iterable
@@ -106,7 +107,7 @@ class FD(Guard):
             data = side.retry(call, n)
             if self.short_reads and 0 < len(data) < n:
                 slot = side.slot
-                side.drained = slot is None or not slot.desc.hangup
+                side.drained = slot is None or slot.desc.shortcut
             return data
         finally:
             side.held = False
@@ -123,7 +124,7 @@ class FD(Guard):
             n = side.retry(call, view)
             if self.short_reads and 0 < n < len(view):
                 slot = side.slot
-                side.drained = slot is None or not slot.desc.hangup
+                side.drained = slot is None or slot.desc.shortcut
             return n
         finally:
             side.held = False

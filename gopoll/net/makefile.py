@@ -23,6 +23,7 @@ class _RawConn(io.RawIOBase):
 
     def __init__(self, conn: "Conn") -> None:
         self._conn = conn
+        self.over = False  # the file is closed: what a buffer has left is let go
 
     def readable(self) -> bool:
         return True
@@ -34,7 +35,7 @@ class _RawConn(io.RawIOBase):
         return self._conn.read_into(buffer)
 
     def write(self, data: Any) -> int:
-        return self._conn.write(data)
+        return len(data) if self.over else self._conn.write(data)
 
     def fileno(self) -> int:
         return self._conn.fileno()
@@ -123,6 +124,7 @@ class _ConnFile(io.IOBase):
             except ClosedError:
                 return
             finally:
+                self._raw.over = True
                 super().close()
 
     def _for_reading(self) -> Any:

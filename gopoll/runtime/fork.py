@@ -44,7 +44,6 @@ def _after_fork_in_child() -> None:
             obj.renew_after_fork()
     if mine is not None:
         survivor = mine.current or mine.main
-        survivor.forked = survivor is not mine.main
         timeline = mine.timeline
         this.sched = schedulers[get_ident()] = Scheduler(survivor)
         this.sched.running = mine.running

@@ -19,8 +19,9 @@ Between two lives a worker drops function, arguments and result, and is parked o
 
 import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
+from functools import partial
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -31,11 +32,11 @@ from gopoll.runtime.waitq import Claimable, WaitQueue
 if TYPE_CHECKING:
     from gopoll.runtime.sched import Scheduler
 
-__all__ = ["Goroutine", "work"]
+__all__ = ["Goroutine", "Roster", "Site", "work"]
 
 T = TypeVar("T")
 _next_id = itertools.count(1).__next__
-_Start = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any] | None]
+Site = tuple[CodeType, int, int]  # code, instruction, goroutine
 
 
 class Goroutine(Generic[T]):
@@ -46,34 +47,42 @@ class Goroutine(Generic[T]):
     """
 
     __slots__ = (
-        "_label",
+        "arg",
+        "arity",
         "context",
-        "creator",
         "done",
         "error",
-        "forked",
+        "fn",
         "greenlet",
         "id",
         "joiners",
+        "name",
+        "next",
         "on_switch",
         "pending",
+        "prev",
         "reason",
         "sched",
         "since",
         "site",
-        "start",
         "thrown",
         "timeline",
         "value",
         "waiter",
     )
 
-    def __init__(self, sched: "Scheduler", start: _Start | None, creator: int) -> None:
+    def __init__(self, sched: "Scheduler", name: str) -> None:
         self.id = _next_id()
-        self._label: Any = start[0] if start else "main"
+        self.name = name
+        # What it will call, until it does: a lone argument itself, else the tuple of them, which
+        # weighs as much as what is in it.
+        self.fn: Callable[..., Any] | None = None
+        self.arity = 0
+        self.arg: Any = None
+        self.prev: Goroutine[Any] | None = None  # in the roster
+        self.next: Goroutine[Any] | None = None
         self.done = False
         self.sched = sched
-        self.start = start
         self.greenlet: Any = None
         self.context: Context | None = None
         self.timeline: Timeline = sched.timeline
@@ -89,42 +98,40 @@ class Goroutine(Generic[T]):
         self.joiners: WaitQueue | None = None
         # Saves (False) and restores (True) what Python keeps per OS thread, around a park.
         self.on_switch: Callable[[bool], None] | None = None
-        self.forked = False  # it is the main goroutine of a forked child: its end ends the process
-        self.creator = creator
-        self.site: tuple[CodeType, int] | None = None  # where go() was called
+        self.site: Site | None = None  # where go() was called, and by whom
 
     @classmethod
-    def create(cls, sched: "Scheduler", start: _Start, depth: int) -> "Goroutine[T]":
+    def create(
+        cls,
+        sched: "Scheduler",
+        fn: Callable[..., T],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        depth: int,
+    ) -> "Goroutine[T]":
         """Make a new goroutine; `depth` frames up is who asked for it."""
         parent = sched.current
-        g = cls(sched, start, parent.id if parent is not None else 0)
+        name = getattr(fn, "__qualname__", None)
+        if not isinstance(name, str):
+            name = type(fn).__qualname__
+        g = cls(sched, name)
+        g.fn = partial(fn, **kwargs) if kwargs else fn
+        g.arity = len(args)
+        g.arg = args[0] if len(args) == 1 else args
         context = copy_context()
         if len(context):  # none is as good as an empty one, and weighs nothing
             g.context = context
         if parent is not None:
             g.timeline = parent.timeline
         frame = sys._getframe(depth)
-        code, lasti = frame.f_code, frame.f_lasti
-        site = sched.last_site
-        if site is None or site[1] != lasti or site[0] is not code:
-            site = sched.last_site = (code, lasti)
-        g.site = site  # shared by all that were created there
+        site = (frame.f_code, frame.f_lasti, 0 if parent is None else parent.id)
+        if site != sched.last_site:
+            sched.last_site = site
+        g.site = sched.last_site  # shared by all that were created there
         return g
 
     def __repr__(self) -> str:
         return f"<Goroutine {self.id} {self.name!r} {self.state}>"
-
-    @property
-    def name(self) -> str:
-        """The name of its function, unless somebody gave it another."""
-        label = self._label
-        if isinstance(label, str):
-            return label
-        return getattr(label, "__qualname__", None) or type(label).__qualname__
-
-    @name.setter
-    def name(self, name: str) -> None:
-        self._label = name
 
     @property
     def state(self) -> str:
@@ -160,6 +167,58 @@ class Goroutine(Generic[T]):
         return self.value  # type: ignore[return-value]
 
 
+class Roster:
+    """The living goroutines of a scheduler, oldest first.
+
+    A list through the goroutines themselves: a dict of a hundred thousand weighs more, most of it
+    in what its growing leaves behind. Another thread may iterate meanwhile; it may miss some.
+    """
+
+    __slots__ = ("_first", "_last", "_size")
+
+    def __init__(self, main: Goroutine[Any]) -> None:
+        main.prev = main.next = None
+        self._first: Goroutine[Any] | None = main
+        self._last: Goroutine[Any] | None = main
+        self._size = 1
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[Goroutine[Any]]:
+        g = self._first
+        while g is not None:
+            follower = g.next
+            yield g
+            g = follower
+
+    def add(self, g: Goroutine[Any]) -> None:
+        """Take in `g`, which is new."""
+        g.prev = last = self._last
+        if last is None:
+            self._first = g
+        else:
+            last.next = g
+        self._last = g
+        self._size += 1
+
+    def discard(self, g: Goroutine[Any]) -> None:
+        """Strike off `g` if it is here."""
+        before, after = g.prev, g.next
+        if before is None and self._first is not g:
+            return
+        if before is None:
+            self._first = after
+        else:
+            before.next = after
+        if after is None:
+            self._last = before
+        else:
+            after.prev = before
+        g.prev = g.next = None
+        self._size -= 1
+
+
 def work(sched: "Scheduler") -> None:
     """Live one goroutine after another; the body of a worker, and every goroutine's first frame.
 
@@ -167,30 +226,25 @@ def work(sched: "Scheduler") -> None:
     """
     while True:
         g = sched.current
-        assert g is not None and g.start is not None  # noqa: PT018 - a worker is bound first
-        fn, args, kwargs = g.start
-        g.start = None
+        assert g is not None and g.fn is not None  # noqa: PT018 - a worker is bound first
+        fn, arg, arity = g.fn, g.arg, g.arity
+        g.fn = g.arg = None
         try:
             # Spelled out, since a call with * enters the interpreter anew, on the C stack, which is
-            # copied at each switch: half a kilobyte for each goroutine that waits. And the tuple
-            # of the arguments is dropped.
-            if kwargs:
-                g.value = fn(*args, **kwargs)
-            elif not args:
+            # copied at each switch: half a kilobyte for each goroutine that waits.
+            if arity == 0:
                 g.value = fn()
-            elif len(args) == 1:
-                (args,) = args
-                g.value = fn(args)
-            elif len(args) == 2:
-                args, kwargs = args
-                g.value = fn(args, kwargs)
+            elif arity == 1:
+                g.value = fn(arg)
+            elif arity == 2:
+                g.value = fn(arg[0], arg[1])
             else:
-                g.value = fn(*args)
+                g.value = fn(*arg)
         except GoExit:
             pass
         except BaseException as exc:
             g.error = exc
-        del fn, args, kwargs
+        del fn, arg
         g.sched.finish(g)
         del g
         if not sched.retire():

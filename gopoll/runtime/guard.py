@@ -34,10 +34,17 @@ from types import CodeType, FrameType
 
 from gopoll._original import RLock
 
-__all__ = ["Guard", "interrupts_runtime", "runs_user_code"]
+__all__ = ["Guard", "in_runtime", "interrupts_runtime", "runs_user_code"]
 
 _FRAGILE = ("gopoll.runtime.", "gopoll.chan", "gopoll._select", "gopoll.fd", "gopoll._side")
 runs_user_code: set[CodeType] = set()  # of the runtime's functions that call the program's
+
+
+def in_runtime(frame: FrameType | None) -> bool:
+    """Whether `frame` was called, by however many others, in the middle of the runtime."""
+    while frame is not None and not frame.f_globals.get("__name__", "").startswith(_FRAGILE):
+        frame = frame.f_back
+    return frame is not None and frame.f_code not in runs_user_code
 
 
 def interrupts_runtime(frame: FrameType | None) -> bool:
@@ -47,9 +54,7 @@ def interrupts_runtime(frame: FrameType | None) -> bool:
     """
     while frame is not None and frame.f_globals.get("__name__", "").startswith(_FRAGILE):
         frame = frame.f_back  # those whom it has called
-    while frame is not None and not frame.f_globals.get("__name__", "").startswith(_FRAGILE):
-        frame = frame.f_back
-    return frame is not None and frame.f_code not in runs_user_code
+    return in_runtime(frame)
 
 
 class Guard:

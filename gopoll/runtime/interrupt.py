@@ -35,7 +35,7 @@ from gopoll._original import (
 )
 from gopoll.runtime import outside
 from gopoll.runtime.goroutine import Goroutine, work
-from gopoll.runtime.guard import runs_user_code
+from gopoll.runtime.guard import in_runtime, runs_user_code
 from gopoll.runtime.sched import Scheduler, this
 
 __all__ = ["forget", "install", "uninstall", "user_code_below"]
@@ -94,8 +94,7 @@ def _dispatch(_signum: int, frame: FrameType | None) -> None:
     _pending.again = False
     if again and not waits:
         return
-    at_home = _in_user_code(frame)
-    if at_home and sched.current is main:
+    if sched.current is main and _in_user_code(frame):
         _pending.is_set = False
         if isinstance(main.pending, KeyboardInterrupt):
             main.pending = None
@@ -104,11 +103,13 @@ def _dispatch(_signum: int, frame: FrameType | None) -> None:
         _pending.is_set = True
         sched.inbox.append((_tell_main, sched))
         sched.ring()
-    if at_home:
+    if sched.current is None:
+        return  # g0 looks into its inbox next
+    if sched.current is main or in_runtime(frame):
+        _raise_again_later(main)
+    else:
         _tell_main(sched)
         sched.give_way()
-    elif sched.current is not None:
-        _raise_again_later(main)
 
 
 def _tell_main(sched: Scheduler) -> None:

@@ -97,7 +97,7 @@ def _tell_to_end(sched: "Scheduler", g: Goroutine[Any]) -> None:
     if g.greenlet is not None:
         sched.interrupt(g, GoExit())
         return
-    g.start = None  # it never ran, and never will
+    g.fn = g.arg = None  # it never ran, and never will
     sched.runq.remove(g)
     sched.finish(g)
 
@@ -109,7 +109,7 @@ def forget(sched: "Scheduler", g: Goroutine[Any]) -> None:
     while g in sched.runq:
         sched.runq.remove(g)
     sched.ghosts.append(g.greenlet)
-    sched.goroutines.pop(g, None)
+    sched.goroutines.discard(g)
     g.done = True
 
 

@@ -24,6 +24,7 @@ wait, disarmed after it, never remembered.
 """
 
 from collections.abc import Callable
+from stat import S_ISREG
 from typing import Any, ClassVar, Final
 
 from gopoll._original import os_close, os_dup, os_fstat
@@ -145,6 +146,7 @@ class PollDesc:
         "reader",
         "runnable",
         "sched",
+        "shortcut",
         "stolen",
         "wanted",
         "writer",
@@ -160,6 +162,7 @@ class PollDesc:
         self.edge = poller.edge
         self.evicted = False
         self.hangup = False  # for good: from now on nothing more may be announced
+        self.shortcut = poller.tells_urgent  # whether a short read tells that nothing is left
         self.wanted = 0  # armed at a level-triggered poller
         self.reader = Slot(self, READ)
         self.writer = Slot(self, WRITE)
@@ -174,6 +177,7 @@ class PollDesc:
         """Remember readiness, or ready the goroutine that waits for it."""
         if modes & HANGUP:
             self.hangup = True
+            self.shortcut = False
         if modes & READ:
             slot = self.reader
             g = slot.state
@@ -281,7 +285,8 @@ def _wait(fd: Any, mode: int, timeout: float | None) -> None:
     if number < 0:
         msg = f"a descriptor cannot be negative: {number}"
         raise ValueError(msg)
-    os_fstat(number)  # EBADF here, whatever the poller makes of it
+    if S_ISREG(os_fstat(number).st_mode):  # EBADF comes from here, whatever the poller says
+        return
     sched = this.sched
     g = sched.current
     if g is None:

@@ -31,7 +31,7 @@ def go(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Goroutine[T]
     sched = this.sched
     if len(sched.goroutines) == 1:
         interrupt.install()
-    g: Goroutine[T] = Goroutine.create(sched, (fn, args, kwargs or None), 2)
+    g: Goroutine[T] = Goroutine.create(sched, fn, args, kwargs, 2)
     sched.start(g)
     return g
 

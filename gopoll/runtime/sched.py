@@ -26,14 +26,13 @@ import atexit
 import sys
 from collections import deque
 from collections.abc import Callable
-from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from gopoll._original import ThreadLocal, allocate_lock, get_ident, main_thread, monotonic
 from gopoll.runtime import lifetime, turn
-from gopoll.runtime.goroutine import Goroutine, work
+from gopoll.runtime.goroutine import Goroutine, Roster, Site, work
 from gopoll.runtime.guard import Guard, interrupts_runtime
 from gopoll.runtime.panic import panicked
 from gopoll.runtime.poller import new_poller
@@ -99,7 +98,7 @@ class Scheduler:
         self.sleeping = False
         self.dead = False
         self.running = False  # inside of run()
-        self.last_site: tuple[CodeType, int] | None = None  # where go() was called last
+        self.last_site: Site | None = None  # where go() was called last
         self.external = 0  # goroutines parked on what only the outside can end
         self.idlers: list[Waiter] = []  # who waits until there is nothing to do
         self.shuffle: Callable[[deque[Goroutine[Any]]], object] | None = None
@@ -107,11 +106,11 @@ class Scheduler:
         self.ghosts: list[object] = []  # greenlets that must never run again nor be collected
         self.operations = 0  # left in this turn
         self.turn_start = self.turn_end = monotonic()
-        self.main: Goroutine[Any] = survivor or Goroutine(self, None, 0)
+        self.main: Goroutine[Any] = survivor or Goroutine(self, "main")
         self.main.greenlet = getcurrent()
         self.main.sched = self
         self.current: Goroutine[Any] | None = self.main
-        self.goroutines: dict[Goroutine[Any], None] = {self.main: None}
+        self.goroutines = Roster(self.main)
         self.deep = 0  # how deep on the stack g0 was born, if too deep
         self.g0: greenlet
         lifetime.give_birth_to_g0(self)
@@ -255,8 +254,9 @@ class Scheduler:
 
     def ring(self) -> None:
         """End the present or the next sleep."""
-        if self.waker is not None:
-            self.waker.wake()
+        waker = self.waker  # its thread may end, and close it, at any moment
+        if waker is not None:
+            waker.wake()
         else:
             try:
                 self.nap.release()
@@ -276,16 +276,16 @@ class Scheduler:
 
     def start(self, g: Goroutine[Any]) -> None:
         """Take in a new goroutine and make it runnable."""
-        self.goroutines[g] = None
+        self.goroutines.add(g)
         self.ready(g)
 
     def finish(self, g: Goroutine[Any]) -> None:
         """Bury `g`, whose function has ended: tell those who joined it, report its exception."""
-        if g.forked:
+        if g is self.main:  # of a forked child: a main goroutine on a worker's stack
             lifetime.end_of_child(g)
         g.greenlet = None
         g.done = True  # before the look at the joiners: who comes later sees it
-        self.goroutines.pop(g, None)
+        self.goroutines.discard(g)
         watched = g.joiners is not None and self._wake_joiners(g)
         if g.error is not None and not watched:
             if isinstance(g.error, (KeyboardInterrupt, SystemExit)):

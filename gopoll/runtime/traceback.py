@@ -44,9 +44,9 @@ def format_origin(g: Goroutine[Any]) -> str:
     """Return who created `g` and where; empty for a main goroutine."""
     if g.site is None:
         return ""
-    code, lasti = g.site
+    code, lasti, creator = g.site
     return (
-        f"created by {code.co_qualname} in goroutine {g.creator}\n"
+        f"created by {code.co_qualname} in goroutine {creator}\n"
         f"\t{code.co_filename}:{_line_at(code, lasti)}\n"
     )
 

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.network
 @pytest.mark.parametrize("act", ["ch.try_send(7)", "ch.send(7)", "go(ch.send, 7)", "go(late, ch)"])
 @pytest.mark.parametrize("poller", ["", "sched.need_poller()"])
 def test_a_handler_that_wakes_somebody_ends_the_sleep(act: str, poller: str):
-    """Mirrors TestNetpollBreak: readying somebody is not enough, the wait in the poller must end."""
+    """Mirrors TestNetpollBreak: readying is not enough, the wait in the poller must end."""
     code = f"""
     {poller or "assert sched.poller is None"}
     ch = Chan()

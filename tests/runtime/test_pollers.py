@@ -8,35 +8,18 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
-from gopoll.runtime.poller import available_pollers, waker
+from gopoll.runtime.poller import available_pollers
 from gopoll.runtime.poller.base import HANGUP, READ, READ_WRITE, WRITE, Events, Poller
 from gopoll.runtime.poller.epoll import Epoll, EpollLevel
 from gopoll.runtime.poller.kqueue import Kqueue
 from gopoll.runtime.poller.poll import Poll
 from gopoll.runtime.poller.select import Select
-from gopoll.runtime.poller.waker import Waker
-from tests.support import libkqueue
 from tests.support.script import run_script
 
-_KINDS: tuple[type[Poller], ...] = (Epoll, EpollLevel, Kqueue, Poll, Select)
 _LONG = 30.0  # a wait that is meant to end early
-
-if libkqueue.find() is not None:
-    libkqueue.kqueue().close()  # opens what the library keeps open
-
-
-@contextmanager
-def _kqueue_offered() -> Iterator[None]:
-    before = set(vars(select))
-    if not libkqueue.install():
-        pytest.skip("no kqueue here, and libkqueue was not found")
-    yield
-    for name in set(vars(select)) - before:
-        delattr(select, name)
 
 
 class Stub:
@@ -53,21 +36,6 @@ class Stub:
 
     def evict(self) -> None:
         raise AssertionError
-
-
-@pytest.fixture(params=_KINDS, ids=lambda kind: kind.name)
-def poller(request: pytest.FixtureRequest) -> Iterator[Poller]:
-    with _kqueue_offered() if request.param is Kqueue else _nothing():
-        if not request.param.available():
-            pytest.skip(f"this system has no {request.param.name}")
-        one = request.param()
-        yield one
-        one.close()
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 @pytest.fixture
@@ -326,7 +294,7 @@ def test_a_timeout_longer_than_the_kernel_can_count(poller: Poller, ends):
 
 
 def test_a_signal_ends_a_poll_only_if_its_handler_raises(poller: Poller):
-    class Raised(Exception):
+    class Raised(Exception):  # noqa: N818 - it is no error
         pass
 
     rang = []
@@ -364,98 +332,6 @@ def test_closing_touches_nothing_that_is_watched(ends):
     assert ends[0].send(b"x") == 1
 
 
-# -- the waker
-
-
-class Bell:
-    """A waker with what belongs to it."""
-
-    def __init__(self, poller: Poller) -> None:
-        self.poller = poller
-        self.waker = Waker(poller)
-
-    def rings(self, timeout: float = 0) -> bool:
-        """Poll and drain, as the scheduler does it."""
-        events = self.poller.poll(timeout)
-        for target, modes in events:
-            target.deliver(modes)
-        return any(modes & READ for _, modes in events)
-
-
-@pytest.fixture
-def bell(poller: Poller) -> Iterator[Bell]:
-    one = Bell(poller)
-    one.rings()  # an edge-triggered poller first says that it could be written to
-    yield one
-    poller.unregister(one.waker._read_fd, one.waker)
-    one.waker.close()
-
-
-def test_a_waker_ends_the_present_poll_and_the_next(bell: Bell):
-    assert not bell.rings()
-    for _ in range(3):
-        bell.waker.wake()
-        assert bell.rings(_LONG)
-        assert not bell.rings()
-        thread = threading.Thread(target=bell.waker.wake)
-        thread.start()
-        assert bell.rings(_LONG)
-        thread.join()
-
-
-def test_a_waker_is_written_once_for_many_wakes(bell: Bell, monkeypatch: pytest.MonkeyPatch):
-    writes = []
-    monkeypatch.setattr(waker, "os_write", lambda fd, data: writes.append(os.write(fd, data)))
-    for _ in range(100):
-        bell.waker.wake()
-    assert len(writes) == 1
-    assert bell.rings(_LONG)
-    bell.waker.wake()
-    assert len(writes) == 2
-    assert bell.rings(_LONG)
-
-
-def test_a_wake_while_the_waker_is_drained_is_seen_by_the_look_that_follows(
-    bell: Bell, monkeypatch: pytest.MonkeyPatch
-):
-    """Cleared before it was read, the flag would stay up with nothing to read: deaf for ever."""
-
-    def wake_then_read(fd: int, n: int) -> bytes:
-        bell.waker.wake()
-        data = os.read(fd, n)
-        bell.waker.wake()
-        return data
-
-    monkeypatch.setattr(waker, "os_read", wake_then_read)
-    bell.waker.wake()
-    assert bell.rings(_LONG)
-    monkeypatch.undo()
-    bell.waker.wake()
-    assert bell.rings(_LONG)
-    assert not bell.rings()
-
-
-def test_a_waker_survives_a_pipe_full_of_wakes(poller: Poller, monkeypatch: pytest.MonkeyPatch):
-    """Where there is no eventfd."""
-    monkeypatch.setattr(waker, "eventfd", None)
-    one = Bell(poller)
-    with pytest.raises(BlockingIOError):
-        while True:
-            os.write(one.waker._write_fd, b"x" * 4096)
-    one.waker.wake()
-    assert one.rings(_LONG)
-    poller.unregister(one.waker._read_fd, one.waker)
-    one.waker.close()
-
-
-def test_a_waker_whose_number_was_taken_says_so(bell: Bell):
-    with pytest.raises(RuntimeError, match="closed by somebody else"):
-        bell.waker.evict()
-
-
-# -- choosing
-
-
 def test_an_unknown_poller_is_refused_with_a_list_of_those_that_exist():
     code = "import gopoll; gopoll.wait_read(0)"
     done = run_script(code, GOPOLL_POLLER="wepoll")
@@ -467,8 +343,9 @@ def test_an_unknown_poller_is_refused_with_a_list_of_those_that_exist():
 
 def test_the_list_names_what_can_be_had():
     names = available_pollers()
-    assert names == [kind.name for kind in (Epoll, Kqueue, EpollLevel, Poll, Select) if
-                     kind.available()]
+    assert names == [
+        kind.name for kind in (Epoll, Kqueue, EpollLevel, Poll, Select) if kind.available()
+    ]
     for name in names:
         done = run_script(
             "import gopoll.net as n; from gopoll.runtime.sched import this\n"

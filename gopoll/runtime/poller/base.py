@@ -64,6 +64,7 @@ class Poller(Protocol):
 
     name: ClassVar[str]
     edge: ClassVar[bool]  # whether `register` alone reports every edge
+    tells_urgent: ClassVar[bool]  # whether urgent data on a socket is reported, as HANGUP
 
     @staticmethod
     def available() -> bool:

@@ -35,6 +35,7 @@ class Epoll:
 
     name: ClassVar[str] = "epoll"
     edge: ClassVar[bool] = True
+    tells_urgent: ClassVar[bool] = True
 
     __slots__ = ("_epoll", "_modes", "_targets")
 

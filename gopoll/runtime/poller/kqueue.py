@@ -20,6 +20,7 @@ class Kqueue:
 
     name: ClassVar[str] = "kqueue"
     edge: ClassVar[bool] = True
+    tells_urgent: ClassVar[bool] = False
 
     __slots__ = ("_kqueue", "_serial", "_serials", "_targets")
 

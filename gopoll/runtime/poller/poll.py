@@ -19,6 +19,7 @@ class Poll:
 
     name: ClassVar[str] = "poll"
     edge: ClassVar[bool] = False
+    tells_urgent: ClassVar[bool] = True
 
     __slots__ = ("_poll", "_targets")
 

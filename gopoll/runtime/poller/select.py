@@ -16,6 +16,7 @@ class Select:
 
     name: ClassVar[str] = "select"
     edge: ClassVar[bool] = False
+    tells_urgent: ClassVar[bool] = True
 
     __slots__ = ("_readers", "_targets", "_writers")
 

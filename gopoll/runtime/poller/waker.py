@@ -73,7 +73,8 @@ class Waker:
         raise RuntimeError(msg)
 
     def close(self) -> None:
-        """Give back the descriptors."""
+        """Give back the descriptors; who rings too late must not write into somebody else's."""
+        self._rung = True
         os_close(self._read_fd)
         if self._write_fd != self._read_fd:
             os_close(self._write_fd)
