@@ -15,8 +15,8 @@ from typing import Any, Final, TypeAlias, TypeVar, final, overload
 
 from gopoll.chan import BLOCKED, Chan, nil_chan
 from gopoll.errors import ChannelClosed
-from gopoll.runtime.sched import Scheduler, resume, this
-from gopoll.runtime.waitq import CaseWaiter, Waiter, refuse
+from gopoll.runtime.sched import Scheduler, this
+from gopoll.runtime.waitq import CaseWaiter, Waiter, refuse, resume
 
 __all__ = ["default", "select"]
 

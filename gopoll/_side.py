@@ -32,8 +32,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gopoll.errors import ClosedError
 from gopoll.runtime.netpoll import Slot
-from gopoll.runtime.sched import Scheduler, resume, this
-from gopoll.runtime.waitq import Waiter, WaitQueue, refuse
+from gopoll.runtime.sched import Scheduler, this
+from gopoll.runtime.waitq import Waiter, WaitQueue, refuse, resume
 
 if TYPE_CHECKING:
     from gopoll.fd import FD

@@ -32,8 +32,8 @@ from gopoll.errors import ChannelClosed
 from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.guard import Guard
 from gopoll.runtime.proc import go
-from gopoll.runtime.sched import resume, this
-from gopoll.runtime.waitq import Waiter, WaitQueue, refuse
+from gopoll.runtime.sched import this
+from gopoll.runtime.waitq import Waiter, WaitQueue, refuse, resume
 
 __all__ = ["BLOCKED", "Chan", "nil_chan"]
 

@@ -37,9 +37,9 @@ from gopoll.errors import ClosedError
 from gopoll.runtime.guard import Guard
 from gopoll.runtime.netpoll import PollDesc, Slot
 from gopoll.runtime.poller.base import READ, WRITE
-from gopoll.runtime.sched import Scheduler, on_thread_of, resume, this
+from gopoll.runtime.sched import Scheduler, on_thread_of, this
 from gopoll.runtime.timers import check_seconds
-from gopoll.runtime.waitq import WaitQueue
+from gopoll.runtime.waitq import WaitQueue, resume
 
 __all__ = ["FD", "File"]
 

@@ -48,9 +48,7 @@ class Goroutine(Generic[T]):
 
     __slots__ = (
         "arg",
-        "arity",
         "context",
-        "done",
         "error",
         "fn",
         "greenlet",
@@ -74,14 +72,12 @@ class Goroutine(Generic[T]):
     def __init__(self, sched: "Scheduler", name: str) -> None:
         self.id = _next_id()
         self.name = name
-        # What it will call, until it does: a lone argument itself, else the tuple of them, which
-        # weighs as much as what is in it.
+        # What it will call, until it does. A lone argument, unless it is a tuple, stands for the
+        # tuple of them, which would weigh as much again.
         self.fn: Callable[..., Any] | None = None
-        self.arity = 0
         self.arg: Any = None
         self.prev: Goroutine[Any] | None = None  # in the roster
         self.next: Goroutine[Any] | None = None
-        self.done = False
         self.sched = sched
         self.greenlet: Any = None
         self.context: Context | None = None
@@ -116,8 +112,7 @@ class Goroutine(Generic[T]):
             name = type(fn).__qualname__
         g = cls(sched, name)
         g.fn = partial(fn, **kwargs) if kwargs else fn
-        g.arity = len(args)
-        g.arg = args[0] if len(args) == 1 else args
+        g.arg = args[0] if len(args) == 1 and type(args[0]) is not tuple else args
         context = copy_context()
         if len(context):  # none is as good as an empty one, and weighs nothing
             g.context = context
@@ -132,6 +127,11 @@ class Goroutine(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<Goroutine {self.id} {self.name!r} {self.state}>"
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self.greenlet is None and self.fn is None
 
     @property
     def state(self) -> str:
@@ -227,16 +227,18 @@ def work(sched: "Scheduler") -> None:
     while True:
         g = sched.current
         assert g is not None and g.fn is not None  # noqa: PT018 - a worker is bound first
-        fn, arg, arity = g.fn, g.arg, g.arity
+        fn, arg = g.fn, g.arg
         g.fn = g.arg = None
         try:
             # Spelled out, since a call with * enters the interpreter anew, on the C stack, which is
             # copied at each switch: half a kilobyte for each goroutine that waits.
-            if arity == 0:
-                g.value = fn()
-            elif arity == 1:
+            if type(arg) is not tuple:
                 g.value = fn(arg)
-            elif arity == 2:
+            elif len(arg) == 0:
+                g.value = fn()
+            elif len(arg) == 1:
+                g.value = fn(arg[0])
+            elif len(arg) == 2:
                 g.value = fn(arg[0], arg[1])
             else:
                 g.value = fn(*arg)

@@ -109,8 +109,8 @@ def forget(sched: "Scheduler", g: Goroutine[Any]) -> None:
     while g in sched.runq:
         sched.runq.remove(g)
     sched.ghosts.append(g.greenlet)
+    g.greenlet = g.fn = g.arg = None
     sched.goroutines.discard(g)
-    g.done = True
 
 
 def end_of_child(g: Goroutine[Any]) -> None:

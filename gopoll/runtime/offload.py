@@ -13,8 +13,8 @@ from typing import Any, ParamSpec, TypeVar
 from gopoll._original import allocate_lock, get_ident, start_new_thread
 from gopoll.runtime import fork, outside
 from gopoll.runtime.guard import Guard
-from gopoll.runtime.sched import resume, schedulers, this
-from gopoll.runtime.waitq import Waiter, refuse
+from gopoll.runtime.sched import schedulers, this
+from gopoll.runtime.waitq import Waiter, refuse, resume
 
 __all__ = ["offload"]
 

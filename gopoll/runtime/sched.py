@@ -34,17 +34,18 @@ from gopoll._original import ThreadLocal, allocate_lock, get_ident, main_thread,
 from gopoll.runtime import lifetime, turn
 from gopoll.runtime.goroutine import Goroutine, Roster, Site, work
 from gopoll.runtime.guard import Guard, interrupts_runtime
+from gopoll.runtime.join import join, wake_joiners
 from gopoll.runtime.panic import panicked
 from gopoll.runtime.poller import new_poller
 from gopoll.runtime.poller.base import Poller
 from gopoll.runtime.poller.waker import Waker
 from gopoll.runtime.timers import Timeline
-from gopoll.runtime.waitq import Claimable, Waiter, WaitQueue, refuse, wait
+from gopoll.runtime.waitq import Claimable, Waiter, refuse
 
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["Scheduler", "on_thread_of", "resume", "schedulers", "this"]
+__all__ = ["Scheduler", "on_thread_of", "schedulers", "this"]
 
 _FREE_WORKERS = 512
 _yielding = Waiter(None)  # type: ignore[arg-type]  # of all who yield; nobody can claim it
@@ -283,10 +284,9 @@ class Scheduler:
         """Bury `g`, whose function has ended: tell those who joined it, report its exception."""
         if g is self.main:  # of a forked child: a main goroutine on a worker's stack
             lifetime.end_of_child(g)
-        g.greenlet = None
-        g.done = True  # before the look at the joiners: who comes later sees it
+        g.greenlet = None  # it is dead from here: before the look at the joiners
         self.goroutines.discard(g)
-        watched = g.joiners is not None and self._wake_joiners(g)
+        watched = g.joiners is not None and wake_joiners(g)
         if g.error is not None and not watched:
             if isinstance(g.error, (KeyboardInterrupt, SystemExit)):
                 self.interrupt(self.main, g.error)  # they mean the program, wherever raised
@@ -315,42 +315,8 @@ class Scheduler:
         return worker
 
     def join(self, g: Goroutine[Any], timeout: float | None, *, wants_error: bool) -> None:
-        """Wait in the calling goroutine, of whatever thread, for the end of `g`."""
-        if g.done:
-            return
-        mine = this.sched
-        if mine.current is g:
-            msg = "a goroutine cannot wait for its own end"
-            raise RuntimeError(msg)
-        caller = mine.current
-        if caller is None:
-            refuse("goroutine join")
-        waiter = Waiter(caller, wants_error)
-        self.guard.enter()
-        if g.joiners is None:
-            g.joiners = WaitQueue()
-        g.joiners.push(waiter)
-        self.guard.leave()
-        if g.done and waiter.claim():  # it ended before it could see us
-            return
-        try:
-            wait(waiter, "goroutine join", timeout)
-        except BaseException:
-            self.guard.enter()
-            if g.joiners is not None:
-                g.joiners.discard(waiter)
-            self.guard.leave()
-            raise
-
-    def _wake_joiners(self, g: Goroutine[Any]) -> bool:
-        self.guard.enter()
-        queue, g.joiners = g.joiners, None
-        self.guard.leave()
-        watched = False
-        while queue is not None and (waiter := queue.claim_first()) is not None:
-            watched = watched or bool(waiter.value)
-            resume(waiter.g)
-        return watched
+        """Wait in the goroutine that calls, of whatever scheduler, for the end of `g`, of ours."""
+        join(g, this.sched.current, timeout, wants_error=wants_error)
 
     def need_poller(self) -> Poller:
         """Return the poller; it appears at the first need, with its waker."""
@@ -401,15 +367,6 @@ class Scheduler:
             g.waiter = None
             self.current = g
             g.greenlet.switch(self)  # `work` wants it at its first entry; others ignore it
-
-
-def resume(g: Goroutine[Any]) -> None:
-    """Make `g` runnable, from whatever thread; by whoever claimed its waiter."""
-    sched = g.sched
-    if sched.thread == get_ident():
-        sched.ready(g)
-    else:
-        sched.post(sched.ready, g)
 
 
 def on_thread_of(sched: Scheduler, fn: Callable[[Any], object], arg: Any) -> None:

@@ -20,12 +20,23 @@ waiter found in a queue belongs to somebody on the way to do so, and is skipped.
 
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
+from gopoll._original import get_ident
 from gopoll.runtime.timers import check_seconds
 
 if TYPE_CHECKING:
     from gopoll.runtime.goroutine import Goroutine
 
-__all__ = ["CaseWaiter", "Claimable", "WaitQueue", "Waiter", "elapse", "expire", "refuse", "wait"]
+__all__ = [
+    "CaseWaiter",
+    "Claimable",
+    "WaitQueue",
+    "Waiter",
+    "elapse",
+    "expire",
+    "refuse",
+    "resume",
+    "wait",
+]
 
 
 class Claimable(Protocol):
@@ -135,6 +146,15 @@ def refuse(reason: str) -> NoReturn:
     """Raise what a wait raises where there is nobody to park."""
     msg = f"cannot wait ({reason}) in a signal handler that interrupted the scheduler"
     raise RuntimeError(msg)
+
+
+def resume(g: "Goroutine[Any]") -> None:
+    """Make `g` runnable, from whatever thread; by whoever claimed its waiter."""
+    sched = g.sched
+    if sched.thread == get_ident():
+        sched.ready(g)
+    else:
+        sched.post(sched.ready, g)
 
 
 def wait(waiter: Waiter, reason: str, timeout: float | None) -> None:
