@@ -49,7 +49,7 @@ def main() -> None:
     for _ in range(options.at_once):
         go(scan, host, options.timeout, ports, answers)
     for _ in options.ports:
-        port, state = answers.recv_ok()[0]
+        port, state = answers.recv()
         if state:
             print(f"{port}: {state}", flush=True)
 

@@ -34,7 +34,7 @@ def main() -> None:
     numbers = Chan[int]()
     go(generate, numbers)
     for _ in range(options.count):
-        prime = numbers.recv_ok()[0]
+        prime = numbers.recv()
         print(prime)
         rest = Chan[int]()
         go(sift, numbers, rest, prime)

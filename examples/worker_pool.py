@@ -46,7 +46,7 @@ def main() -> None:
     for _ in range(options.workers):
         go(work, jobs, results)
     for _ in paths:
-        path, digest = results.recv_ok()[0]
+        path, digest = results.recv()
         print(digest, path)
 
 

@@ -125,7 +125,7 @@ class Side:
         if self.queue.first is not None:
             self._hand_over()
         if self.fd.closing:
-            self.fd.close_if_unused()
+            self.fd.user_left()
 
     def check_deadline(self, sched: Scheduler) -> None:
         """Raise TimeoutError if the deadline has passed."""

@@ -202,7 +202,7 @@ class FD(Guard):
             self.users -= 1
             self.leave()
             if self.closing:
-                self.close_if_unused()
+                self.user_left()
 
     def set_deadline(self, modes: int, deadline: float | None) -> None:
         """Let operations in these directions, present and future, fail from `deadline` on.
@@ -248,7 +248,7 @@ class FD(Guard):
             on_thread_of(desc.sched, self._evict, desc)
         for g in woken:
             resume(g)
-        self.close_if_unused()
+        self._close_if_unused()
 
     def renew_after_fork(self) -> None:
         """Free what goroutines hold that do not exist in a child; see `Guard`."""
@@ -279,7 +279,14 @@ class FD(Guard):
             raise ClosedError
         return desc.reader if mode == READ else desc.writer
 
-    def close_if_unused(self) -> None:
+    def user_left(self) -> None:
+        """Close if that was the last user of a closing descriptor; its closer has gone on."""
+        try:
+            self._close_if_unused()
+        except OSError:  # the number was closed behind our back
+            return
+
+    def _close_if_unused(self) -> None:
         """Give the number back, once, if this was the last user of a closing descriptor."""
         self.enter()
         try:
@@ -304,10 +311,7 @@ class FD(Guard):
         for side in (self.reader, self.writer):
             side.retired = side.retired or bool(vacated & side.mode)
         self.leave()
-        try:
-            self.close_if_unused()
-        except OSError:  # closed behind our back: its closer has gone on long since
-            return
+        self.user_left()
 
     def _stolen(self) -> None:
         """The number was closed behind our back and is another's: never touch it again."""

@@ -272,6 +272,21 @@ def test_a_number_closed_behind_our_back_and_registered_again(waiting):
             assert new_peer.recv(100) == b"still open"
 
 
+def test_the_last_user_does_not_pay_for_a_number_closed_behind_our_back():
+    sock, peer = socket.socketpair()
+    sock.setblocking(False)
+    fd = FD(sock, short_reads=False)
+
+    def last_use():
+        os.close(fd.number)
+        fd.close()  # not yet: we are a user
+        return "done"
+
+    with peer:
+        assert fd.use(last_use) == "done"
+    assert fd.closed
+
+
 def test_stale_events_fail_nothing():
     """The old file lives on under the number, in the kernel's table, and its peer hangs up."""
     with pair("tcp") as (old, old_peer):
