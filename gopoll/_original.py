@@ -37,6 +37,7 @@ sleep = time.sleep
 # Signals. The C module, since `signal` wraps each of these in Python code.
 getsignal = _signal.getsignal
 set_signal = _signal.signal
+set_wakeup_fd = _signal.set_wakeup_fd
 default_int_handler = _signal.default_int_handler
 SIGINT = _signal.SIGINT
 SIGQUIT = _signal.SIGQUIT
@@ -50,6 +51,7 @@ os_pipe = os.pipe
 os_dup = os.dup
 os_fstat = os.fstat
 os_strerror = os.strerror
+set_blocking = os.set_blocking
 fork_exit = os._exit
 
 # Readiness. Taken by name from the module, so that a test can offer a kqueue where there is none.
@@ -90,7 +92,9 @@ __all__ = [
     "os_write",
     "select_module",
     "select_select",
+    "set_blocking",
     "set_signal",
+    "set_wakeup_fd",
     "sleep",
     "socket_module",
     "start_new_thread",

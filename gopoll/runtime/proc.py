@@ -51,6 +51,7 @@ def run(main: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         msg = "run() belongs at the bottom of a thread: it was called inside of a goroutine"
         raise RuntimeError(msg)
     sched.running = True
+    interrupt.install()
     try:
         return main(*args, **kwargs)
     except GoExit:

@@ -68,6 +68,7 @@ class Scheduler:
         "guard",
         "idlers",
         "inbox",
+        "is_main_thread",
         "last_site",
         "main",
         "nap",
@@ -87,13 +88,14 @@ class Scheduler:
     def __init__(self, survivor: Goroutine[Any] | None = None) -> None:
         """Make the scheduler of the calling thread; in a forked child, around the survivor."""
         self.thread = get_ident()
+        self.is_main_thread = self.thread == main_thread().ident
         self.guard = Guard()  # of the joiners of this scheduler's goroutines
         self.timeline = Timeline(monotonic)
         self.runq: deque[Goroutine[Any]] = deque()
         self.inbox: deque[tuple[Callable[[Any], object], Any]] = deque()
         self.free: list[greenlet] = []
         self.poller: Poller | None = None  # appears with the first descriptor,
-        self.waker: Waker | None = None  # and so does its waker; until then a nap is enough
+        self.waker: Waker | None = None  # and so does its waker; until then a nap may be enough
         self.nap = allocate_lock()
         self.nap.acquire()
         self.sleeping = False
@@ -325,6 +327,8 @@ class Scheduler:
             if self.sleeping:  # a signal handler inside the nap: the next sleep is in the poller
                 self.ring()
             self.waker = Waker(poller)
+            if self.is_main_thread:
+                self.waker.hear_signals()
             self.poller = poller
         return self.poller
 
@@ -387,7 +391,7 @@ class _This(ThreadLocal):
             return
         self.sched = Scheduler()
         schedulers[self.sched.thread] = self.sched
-        if self.sched.thread != main_thread().ident:
+        if not self.sched.is_main_thread:
             self.last_will = lifetime.LastWill(self.sched, schedulers)
 
 

@@ -8,9 +8,10 @@ The order before a sleep matters: say that we sleep, look at the inbox once more
 appends first and looks second, so one of the two sees the other.
 """
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gopoll._original import main_thread, monotonic, sleep
+from gopoll._original import monotonic, sleep
 from gopoll.errors import Deadlock
 from gopoll.runtime import outside
 from gopoll.runtime.poller.base import READ_WRITE
@@ -57,6 +58,11 @@ def _sleep(sched: "Scheduler") -> None:
         timeout = None
     else:
         timeout = _hopeless(sched)
+    if sched.poller is None and sched.is_main_thread:
+        with suppress(
+            OSError
+        ):  # a nap can be slept through signals; without descriptors it must do
+            sched.need_poller()
     sched.sleeping = True
     try:
         if sched.inbox or sched.runq:
@@ -97,7 +103,7 @@ def _hopeless(sched: "Scheduler") -> float | None:
 
     Returns how long to sleep.
     """
-    if sched.thread != main_thread().ident or outside.signal_handlers():
+    if not sched.is_main_thread or outside.signal_handlers():
         return None  # the main thread lives, or a signal handler may wake somebody
     if not outside.other_threads():
         sleep(_THREAD_START)

@@ -8,11 +8,9 @@ pytestmark = pytest.mark.network
 
 
 @pytest.mark.parametrize("act", ["ch.try_send(7)", "ch.send(7)", "go(ch.send, 7)", "go(late, ch)"])
-@pytest.mark.parametrize("poller", ["", "sched.need_poller()"])
-def test_a_handler_that_wakes_somebody_ends_the_sleep(act: str, poller: str):
+def test_a_handler_that_wakes_somebody_ends_the_sleep(act: str):
     """Mirrors TestNetpollBreak: readying is not enough, the wait in the poller must end."""
     code = f"""
-    {poller or "assert sched.poller is None"}
     ch = Chan()
     def late(ch):
         gopoll.gosched()
@@ -22,6 +20,100 @@ def test_a_handler_that_wakes_somebody_ends_the_sleep(act: str, poller: str):
     print(ch.recv())
     """
     succeed(code, says="7", timeout=10)
+
+
+LATE = """
+    # A signal that strikes after the last bytecode before the poller's system call, when Python can
+    # no longer run a handler: to look up index `strike` calls raise(3), from C to C.
+    import ctypes, functools
+    from gopoll.runtime.poller import select as select_room
+
+    def strike_before(call):
+        def struck(*args):
+            if sched.sleeping and strikes:
+                strikes.clear()
+                ['struck'][strike]
+            return call(*args)
+        return struck
+
+    class Late:
+        def __init__(self, real):
+            self.real = real
+        def __getattr__(self, name):
+            value = getattr(self.real, name)
+            return strike_before(value) if name in ('poll', 'control') else value
+
+    poller = sched.need_poller()
+    for name in ('_epoll', '_kqueue', '_poll'):
+        if hasattr(poller, name):
+            setattr(poller, name, Late(getattr(poller, name)))
+    select_room.select_select = strike_before(select_room.select_select)
+    strikes = []
+
+    def strike_late(signum):
+        global strike
+        c_raise = functools.partial(getattr(ctypes.CDLL(None), 'raise'), int(signum))
+        strike = type('Strike', (), {'__index__': staticmethod(c_raise)})()
+        strikes.append(signum)
+"""
+
+
+def test_a_signal_on_the_last_step_before_the_system_call_is_not_slept_through():
+    code = """
+    ch = Chan(1)
+    signal.signal(signal.SIGUSR1, lambda signum, frame: ch.try_send(7))
+    strike_late(signal.SIGUSR1)
+    print(ch.recv(), strikes)
+    """
+    succeed(LATE + code, says="7 []", timeout=10)
+
+
+def test_ctrl_c_on_the_last_step_before_the_system_call_is_not_slept_through():
+    code = """
+    go(gopoll.sleep, 1000)
+    strike_late(signal.SIGINT)
+    try:
+        Chan().recv()
+    except KeyboardInterrupt:
+        print('interrupted', strikes)
+    """
+    succeed(LATE + code, says="interrupted []", timeout=10)
+
+
+def test_a_program_that_hears_signals_itself_keeps_doing_so():
+    """As asyncio does. Once it does not any more, gopoll does not come between either."""
+    code = """
+    mine = socket.socketpair()
+    mine[1].setblocking(False)
+    signal.set_wakeup_fd(mine[1].fileno())
+    sched.need_poller()
+    signal.signal(signal.SIGUSR1, lambda signum, frame: None)
+    signal.raise_signal(signal.SIGUSR1)
+    assert mine[0].recv(10) == bytes([signal.SIGUSR1])
+    assert signal.set_wakeup_fd(-1) == mine[1].fileno()
+    for end in mine:
+        end.close()
+    print('mine')
+    """
+    succeed(code, says="mine", timeout=10)
+
+
+def test_a_child_hears_its_own_signals():
+    code = """
+    sched.need_poller()
+    before = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(before)
+    pid = os.fork()
+    if pid == 0:
+        assert signal.set_wakeup_fd(-1) == -1
+        this.sched.need_poller()
+        assert signal.set_wakeup_fd(-1) != -1
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert signal.set_wakeup_fd(-1) == before != -1
+    print('heard')
+    """
+    succeed(code, says="heard", timeout=10)
 
 
 def test_a_handler_ends_the_wait_of_another_goroutine_while_main_sleeps_long():

@@ -159,6 +159,25 @@ def test_ctrl_c_inside_of_gopoll_is_raised_though_main_never_waits_again(then: s
     assert done.stdout in ("11\n", "1\n")
 
 
+def test_ctrl_c_tears_nothing_in_a_program_that_has_no_goroutine_but_main():
+    code = """
+    events = []
+    class Late(Rings):
+        def fileno(self):
+            number = super().fileno()
+            events.append('still inside')
+            return number
+    def main():
+        gopoll.wait_read(Late())
+        Chan().recv()
+    try:
+        gopoll.run(main)
+    except KeyboardInterrupt:
+        print(*events)
+    """
+    succeed(code, says="still inside")
+
+
 def test_ctrl_c_inside_of_gopoll_waits_for_mains_next_park():
     code = """
     go(Chan().recv)

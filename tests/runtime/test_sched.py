@@ -11,7 +11,7 @@ from gopoll.runtime import sched as sched_module
 from gopoll.runtime import turn
 from gopoll.runtime.sched import this
 from tests.support.parking import end, parked
-from tests.support.script import run_script
+from tests.support.threads import running
 
 
 @pytest.fixture
@@ -338,38 +338,19 @@ def test_a_goroutine_may_use_greenlets_of_its_own():
 # -- waking from outside ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("poller", [False, True])
-def test_a_sleeping_scheduler_is_woken_from_a_thread(poller):
-    """runtime/proc_test.go, TestNetpollBreak: with a poller, and without one (a nap on a lock)."""
-    done = run_script(
-        """
-        import sys, threading, time
-        import gopoll
-        from gopoll.runtime.sched import this
+def test_a_sleeping_scheduler_is_woken_from_a_thread():
+    """runtime/proc_test.go, TestNetpollBreak."""
+    there, back = Chan(), Chan()
+    mine = this.sched
 
-        def main():
-            if sys.argv[1] == "True":
-                this.sched.need_poller()
-            there, back = gopoll.Chan(), gopoll.Chan()
+    def body():
+        for value in there:
+            while not mine.sleeping:
+                os.sched_yield()
+            back.send(value)
 
-            def body():
-                for value in there:
-                    while not this_sched.sleeping:
-                        time.monotonic()
-                    back.send(value)
-
-            this_sched = this.sched
-            thread = threading.Thread(target=body)
-            thread.start()
-            for i in range(200):
-                there.send(i)
-                assert back.recv() == i
-            there.close()
-            gopoll.offload(thread.join)
-            return (this.sched.poller is not None, "all came back")
-
-        print(*gopoll.run(main))
-        """,
-        str(poller),
-    )
-    assert (done.stdout, done.stderr) == (f"{poller} all came back\n", "")
+    with running(body):
+        for i in range(200):
+            there.send(i)
+            assert back.recv() == i
+        there.close()

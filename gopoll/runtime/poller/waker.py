@@ -1,7 +1,7 @@
-"""The waker: one descriptor through which other threads and signal handlers end a poll.
+"""The waker: a pipe through which other threads and signals end a poll.
 
     ==========  =============================  ==========================
-    state       wake() from anywhere           drain(), by the scheduler
+    state       wake() from anywhere           deliver(), by the scheduler
     ==========  =============================  ==========================
     quiet       writes, becomes rung           reads nothing
     rung        does nothing                   reads, becomes quiet
@@ -9,36 +9,33 @@
 
 The order of the consumer is: read the descriptor, clear the flag, then look at the inbox. Any other
 order loses a wake-up: a producer that finds the flag set relies on a look that is still to come.
+
+Python runs a signal handler between two bytecodes. A signal that comes after the last bytecode
+before the poll would sleep with the scheduler, handler and all; so the C part of Python's signal
+handling writes to the pipe as well (`hear_signals`). That is why it is no eventfd: one byte is all
+that it writes.
 """
 
-from gopoll._original import os_close, os_pipe, os_read, os_write
+from gopoll._original import os_close, os_pipe, os_read, os_write, set_blocking, set_wakeup_fd
 from gopoll.runtime.poller.base import READ, Poller
-
-try:
-    from os import EFD_CLOEXEC, EFD_NONBLOCK, eventfd
-except ImportError:  # no Linux
-    eventfd = None  # type: ignore[assignment]
-
-from os import set_blocking
 
 __all__ = ["Waker"]
 
-_ONE = (1).to_bytes(8, "little")
+_NOBODY = -1  # who hears signals where nobody does
+_PIPE = 65536  # what a pipe holds: one read must empty it, or an edge would be missing
 
 
 class Waker:
-    """An eventfd, or a pipe where there is none."""
+    """The pipe of one scheduler, registered with its poller."""
 
-    __slots__ = ("_poller", "_read_fd", "_rung", "_write_fd")
+    __slots__ = ("_hears_signals", "_poller", "_read_fd", "_rung", "_write_fd")
 
     def __init__(self, poller: Poller) -> None:
-        if eventfd is not None:
-            self._read_fd = self._write_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
-        else:
-            self._read_fd, self._write_fd = os_pipe()
-            set_blocking(self._read_fd, False)
-            set_blocking(self._write_fd, False)
+        self._read_fd, self._write_fd = os_pipe()
+        set_blocking(self._read_fd, False)
+        set_blocking(self._write_fd, False)
         self._rung = False
+        self._hears_signals = False
         self._poller = poller
         poller.register(self._read_fd, self)
         if not poller.edge:
@@ -47,20 +44,27 @@ class Waker:
     def __repr__(self) -> str:
         return f"<Waker {'rung' if self._rung else 'quiet'}>"
 
+    def hear_signals(self) -> None:
+        """Let every signal end the poll; in the main thread, unless the program does it itself."""
+        before = set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        self._hears_signals = before == _NOBODY
+        if not self._hears_signals:
+            set_wakeup_fd(before)
+
     def wake(self) -> None:
         """End the present or the next poll; safe from any thread and any signal handler."""
         if not self._rung:
             self._rung = True
             try:
-                os_write(self._write_fd, _ONE)
-            except BlockingIOError:  # the pipe is full of wake-ups
+                os_write(self._write_fd, b"!")
+            except BlockingIOError:  # the pipe is full of signals
                 return
 
     def deliver(self, modes: int) -> None:
         """Drain; called by the scheduler, which looks at its inbox afterwards."""
         if modes & READ:
             try:
-                os_read(self._read_fd, 4096)
+                os_read(self._read_fd, _PIPE)
             except BlockingIOError:
                 pass
             self._rung = False
@@ -75,6 +79,9 @@ class Waker:
     def close(self) -> None:
         """Give back the descriptors; who rings too late must not write into somebody else's."""
         self._rung = True
+        if self._hears_signals:
+            now = set_wakeup_fd(_NOBODY)
+            if now != self._write_fd:
+                set_wakeup_fd(now)
         os_close(self._read_fd)
-        if self._write_fd != self._read_fd:
-            os_close(self._write_fd)
+        os_close(self._write_fd)
