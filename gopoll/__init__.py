@@ -17,6 +17,7 @@ from gopoll.runtime.netpoll import wait_read, wait_write
 from gopoll.runtime.offload import offload
 from gopoll.runtime.panic import set_panic
 from gopoll.runtime.proc import current, go, goexit, gosched, num_goroutine, run, sleep
+from gopoll.runtime.scope import timeout
 
 if TYPE_CHECKING:
     from gopoll import debug, net, testing, time
@@ -46,6 +47,7 @@ __all__ = [
     "sleep",
     "testing",
     "time",
+    "timeout",
     "wait_read",
     "wait_write",
 ]

@@ -8,7 +8,7 @@ Invariant: nothing in this room imports anything of gopoll.
 
 import errno
 
-__all__ = ["AddrError", "ChannelClosed", "ClosedError", "Deadlock", "GoExit"]
+__all__ = ["AddrError", "ChannelClosed", "ClosedError", "Deadlock", "GoExit", "ScopeEnd"]
 
 
 class ChannelClosed(Exception):  # noqa: N818 - a state of the channel, named as Go's panics name it
@@ -39,6 +39,17 @@ class ClosedError(OSError):
 
 class AddrError(ValueError):
     """A network name or an address that cannot be used; mirrors Go's ``net.AddrError``."""
+
+
+class ScopeEnd(BaseException):
+    """Unwinds a goroutine to the end of the `scope` that somebody ended, ``timeout()`` for one.
+
+    A ``BaseException``, so that nobody on the way takes it for an error of the operation.
+    """
+
+    def __init__(self, scope: object) -> None:
+        super().__init__(f"end of {scope!r}")
+        self.scope = scope
 
 
 class GoExit(BaseException):

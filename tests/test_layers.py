@@ -24,7 +24,7 @@ HOUSE = """
 1  runtime.poller.waker  runtime.poller
 1  runtime.guard  runtime.waitq  runtime.join  runtime.goroutine  runtime.traceback  runtime.panic
 1  runtime.lifetime  runtime.turn  runtime.sched
-1  runtime.interrupt  runtime.proc  runtime.fork  runtime.netpoll  runtime.offload
+1  runtime.interrupt  runtime.proc  runtime.scope  runtime.fork  runtime.netpoll  runtime.offload
 
 2  _side  fd  chan  _select  sync.*  time
 3  context

@@ -12,6 +12,7 @@ from gopoll.net.addr import Addr, from_sockaddr, unix_sockaddr
 from gopoll.net.conn import Conn, SocketConn, set_tcp_defaults
 from gopoll.net.resolver import resolve
 from gopoll.runtime.goroutine import Goroutine
+from gopoll.runtime.guard import calls_user_code
 from gopoll.runtime.poller.base import READ
 from gopoll.runtime.proc import go, sleep
 from gopoll.runtime.sched import this
@@ -214,6 +215,7 @@ def serve(
                 conn.close()
 
 
+@calls_user_code
 def _handle(
     handlers: dict[Goroutine[None], Conn], handler: Callable[[Conn], object], conn: Conn
 ) -> None:

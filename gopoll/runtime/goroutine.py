@@ -26,6 +26,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gopoll.errors import GoExit
+from gopoll.runtime.guard import calls_user_code
 from gopoll.runtime.timers import Timeline
 from gopoll.runtime.waitq import Claimable, WaitQueue
 
@@ -82,12 +83,12 @@ class Goroutine(Generic[T]):
         self.greenlet: Any = None
         self.context: Context | None = None
         self.timeline: Timeline = sched.timeline
-        # Waiting: on what, why, since when; what to raise on waking, or at the next park.
+        # Waiting: on what, why, since when; what to raise on waking, or at the next waits.
         self.waiter: Claimable | None = None
         self.reason = ""
         self.since = 0.0
         self.thrown: BaseException | None = None
-        self.pending: BaseException | None = None
+        self.pending: list[BaseException] | None = None
         # Ending: what came of it, and who wants to know.
         self.value: T | None = None
         self.error: BaseException | None = None
@@ -125,6 +126,19 @@ class Goroutine(Generic[T]):
         g.site = sched.last_site  # shared by all that were created there
         return g
 
+    def postpone(self, exc: BaseException) -> None:
+        """Raise `exc` at the next wait, after what is to be raised before."""
+        if self.pending is None:
+            self.pending = []
+        self.pending.append(exc)
+
+    def take_pending(self) -> BaseException:
+        """Take out what is to be raised now."""
+        assert self.pending
+        exc = self.pending.pop(0)
+        self.pending = self.pending or None
+        return exc
+
     def __repr__(self) -> str:
         return f"<Goroutine {self.id} {self.name!r} {self.state}>"
 
@@ -132,6 +146,11 @@ class Goroutine(Generic[T]):
     def done(self) -> bool:
         """Whether it has ended."""
         return self.greenlet is None and self.fn is None
+
+    @property
+    def in_call(self) -> bool:
+        """Whether its function has begun and not ended; else its worker runs for the scheduler."""
+        return self.fn is None and self.greenlet is not None
 
     @property
     def state(self) -> str:
@@ -219,6 +238,7 @@ class Roster:
         self._size -= 1
 
 
+@calls_user_code
 def work(sched: "Scheduler") -> None:
     """Live one goroutine after another; the body of a worker, and every goroutine's first frame.
 

@@ -30,31 +30,45 @@ The fast path of a primitive spells this out (a call costs more than the lock do
 `acquire` and `release` are bound methods kept in slots: half the price of a ``with`` block.
 """
 
+from collections.abc import Callable
 from types import CodeType, FrameType
+from typing import Any, TypeVar
 
 from gopoll._original import RLock
 
-__all__ = ["Guard", "in_runtime", "interrupts_runtime", "runs_user_code"]
+__all__ = ["Guard", "calls_user_code", "in_user_code", "interrupts_gopoll"]
 
-_FRAGILE = ("gopoll.runtime.", "gopoll.chan", "gopoll._select", "gopoll.fd", "gopoll._side")
-runs_user_code: set[CodeType] = set()  # of the runtime's functions that call the program's
+F = TypeVar("F", bound=Callable[..., Any])
+
+_calls_user_code: set[CodeType] = set()
 
 
-def in_runtime(frame: FrameType | None) -> bool:
-    """Whether `frame` was called, by however many others, in the middle of the runtime."""
-    while frame is not None and not frame.f_globals.get("__name__", "").startswith(_FRAGILE):
+def calls_user_code(fn: F) -> F:
+    """Mark a function of gopoll: what it calls is the program's code, and may be interrupted."""
+    _calls_user_code.add(fn.__code__)
+    return fn
+
+
+def in_user_code(frame: FrameType | None) -> bool:
+    """Whether `frame` is the program's, and not called by gopoll in the middle of something."""
+    while frame is not None and not _is_gopoll(frame):
         frame = frame.f_back
-    return frame is not None and frame.f_code not in runs_user_code
+    return frame is None or frame.f_code in _calls_user_code
 
 
-def interrupts_runtime(frame: FrameType | None) -> bool:
-    """Whether a handler or finalizer that `frame` serves stands in the middle of the runtime.
+def interrupts_gopoll(frame: FrameType | None) -> bool:
+    """Whether a handler or finalizer that `frame` serves stands in the middle of gopoll.
 
     Then it must not switch: the guards and queues below it are half changed.
     """
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(_FRAGILE):
+    while frame is not None and _is_gopoll(frame):
         frame = frame.f_back  # those whom it has called
-    return in_runtime(frame)
+    return not in_user_code(frame)
+
+
+def _is_gopoll(frame: FrameType) -> bool:
+    name: str = frame.f_globals.get("__name__", "")
+    return name.startswith("gopoll.") or name == "gopoll"
 
 
 class Guard:

@@ -34,20 +34,13 @@ from gopoll._original import (
     start_new_thread,
 )
 from gopoll.runtime import outside
-from gopoll.runtime.goroutine import Goroutine, work
-from gopoll.runtime.guard import in_runtime, runs_user_code
+from gopoll.runtime.goroutine import Goroutine
+from gopoll.runtime.guard import in_user_code
 from gopoll.runtime.sched import Scheduler, this
 
-__all__ = ["forget", "install", "uninstall", "user_code_below"]
+__all__ = ["forget", "install", "uninstall"]
 
 _AGAIN = 0.005
-
-runs_user_code.add(work.__code__)
-
-
-def user_code_below(fn: Any) -> None:
-    """Note that what `fn` calls is the program's code, although `fn` is gopoll's."""
-    runs_user_code.add(fn.__code__)
 
 
 class _Pending:
@@ -64,7 +57,7 @@ class _Pending:
         self.thread_runs = False
 
     def waits(self, main: Goroutine[Any]) -> bool:
-        return self.is_set or isinstance(main.pending, KeyboardInterrupt)
+        return self.is_set or any(isinstance(e, KeyboardInterrupt) for e in main.pending or ())
 
 
 _pending = _Pending()
@@ -94,18 +87,20 @@ def _dispatch(_signum: int, frame: FrameType | None) -> None:
     _pending.again = False
     if again and not waits:
         return
-    if sched.current is main and _in_user_code(frame):
+    if sched.current is main and in_user_code(frame):
         _pending.is_set = False
-        if isinstance(main.pending, KeyboardInterrupt):
-            main.pending = None
+        if main.pending is not None:
+            others = [e for e in main.pending if not isinstance(e, KeyboardInterrupt)]
+            main.pending = others or None
         raise KeyboardInterrupt
     if not waits:
         _pending.is_set = True
         sched.inbox.append((_tell_main, sched))
         sched.ring()
-    if sched.current is None:
+    g = sched.current
+    if g is None:
         return  # g0 looks into its inbox next
-    if sched.current is main or in_runtime(frame):
+    if g is main or not g.in_call or not in_user_code(frame):
         _raise_again_later(main)
     else:
         _tell_main(sched)
@@ -138,12 +133,3 @@ def _raise_again(main: Goroutine[Any]) -> None:
     finally:
         _pending.thread_runs = False
         outside.own_threads[0] -= 1
-
-
-def _in_user_code(frame: FrameType | None) -> bool:
-    """Whether the innermost gopoll frame, if any, is one that calls the program's code."""
-    while frame is not None:
-        if frame.f_globals.get("__name__", "").partition(".")[0] == "gopoll":
-            return frame.f_code in runs_user_code
-        frame = frame.f_back
-    return True

@@ -71,10 +71,14 @@ def _depth(frame: FrameType | None) -> int:
 
 
 def shut_down(sched: "Scheduler") -> None:
-    """End every goroutine but the calling one as by ``goexit()``; report those that refuse."""
+    """End every goroutine but the calling one as by ``goexit()``; report those that refuse.
+
+    What interrupts the caller meanwhile is raised in the end: the time to wait is short.
+    """
     caller = sched.current
     told: set[Goroutine[Any]] = set()
     give_up = monotonic() + _GRACE
+    interruption: BaseException | None = None
     try:
         while others := [g for g in sched.goroutines if g is not caller]:
             for g in others:
@@ -82,7 +86,12 @@ def shut_down(sched: "Scheduler") -> None:
                     told.add(g)
                     _tell_to_end(sched, g)
             for g in others:
-                g.join(max(0.0, give_up - monotonic()))
+                try:
+                    g.join(max(0.0, give_up - monotonic()))
+                except TimeoutError:
+                    raise
+                except BaseException as exc:
+                    interruption = interruption or exc
     except TimeoutError:
         refused = [g for g in sched.goroutines if g is not caller]
         text = format_goroutines(refused)
@@ -91,6 +100,8 @@ def shut_down(sched: "Scheduler") -> None:
         for g in list(sched.goroutines):
             if g is not caller:
                 forget(sched, g)
+    if interruption is not None:
+        raise interruption
 
 
 def _tell_to_end(sched: "Scheduler", g: Goroutine[Any]) -> None:

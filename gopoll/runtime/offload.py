@@ -8,11 +8,12 @@ asleep for ever, so it is never part of a deadlock.
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from gopoll._original import allocate_lock, get_ident, start_new_thread
 from gopoll.runtime import fork, outside
-from gopoll.runtime.guard import Guard
+from gopoll.runtime.guard import Guard, calls_user_code
 from gopoll.runtime.sched import schedulers, this
 from gopoll.runtime.waitq import Waiter, refuse, resume
 
@@ -36,6 +37,7 @@ class _Job:
         self.value: Any = None
         self.error: BaseException | None = None
 
+    @calls_user_code
     def do(self) -> None:
         call, self.call = self.call, None
         assert call is not None
@@ -148,7 +150,7 @@ def offload(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     if sched.current is None:
         refuse("offload")
     context = copy_context()
-    job = _Job(lambda: context.run(fn, *args, **kwargs), Waiter(sched.current))
+    job = _Job(partial(context.run, fn, *args, **kwargs), Waiter(sched.current))
     sched.external += 1
     try:
         _pool.submit(job)

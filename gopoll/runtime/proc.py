@@ -6,6 +6,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 from gopoll.errors import GoExit
 from gopoll.runtime import interrupt, lifetime
 from gopoll.runtime.goroutine import Goroutine
+from gopoll.runtime.guard import calls_user_code
 from gopoll.runtime.sched import schedulers, this
 from gopoll.runtime.timers import check_seconds
 from gopoll.runtime.waitq import Waiter, elapse, refuse
@@ -36,6 +37,7 @@ def go(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Goroutine[T]
     return g
 
 
+@calls_user_code
 def run(main: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Call ``main(*args, **kwargs)`` as the main goroutine; return its value or raise its error.
 
@@ -50,18 +52,20 @@ def run(main: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     if sched.running or sched.current is not sched.main:
         msg = "run() belongs at the bottom of a thread: it was called inside of a goroutine"
         raise RuntimeError(msg)
-    sched.running = True
-    interrupt.install()
     try:
+        sched.running = True
+        interrupt.install()
         return main(*args, **kwargs)
     except GoExit:
         # The others go on; when the last of them ends, or sleeps for ever, that is a deadlock.
         sched.park(Waiter(sched.main), "goexit")
         raise AssertionError from None  # nobody has the waiter
     finally:
-        sched.running = False
-        lifetime.shut_down(sched)
-        interrupt.uninstall()
+        try:
+            sched.running = False
+            lifetime.shut_down(sched)
+        finally:
+            interrupt.uninstall()
 
 
 def gosched() -> None:
@@ -130,6 +134,3 @@ def sleep(seconds: float) -> None:
         sched.park(waiter, "sleep")
     finally:
         timeline.cancel(timer)
-
-
-interrupt.user_code_below(run)

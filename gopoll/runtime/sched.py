@@ -33,7 +33,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from gopoll._original import ThreadLocal, allocate_lock, get_ident, main_thread, monotonic
 from gopoll.runtime import lifetime, turn
 from gopoll.runtime.goroutine import Goroutine, Roster, Site, work
-from gopoll.runtime.guard import Guard, interrupts_runtime
+from gopoll.runtime.guard import Guard, interrupts_gopoll
 from gopoll.runtime.join import join, wake_joiners
 from gopoll.runtime.panic import panicked
 from gopoll.runtime.poller import new_poller
@@ -134,8 +134,7 @@ class Scheduler:
             waiter.claim()
             refuse(reason)
         if g.pending is not None and waiter.claim():
-            exc, g.pending = g.pending, None
-            raise exc
+            raise g.take_pending()
         g.waiter = waiter
         g.reason = reason
         g.since = self.turn_start
@@ -163,13 +162,13 @@ class Scheduler:
 
         Not in a handler that interrupted the runtime: nobody expects that it waits, and it goes on.
         """
-        if not interrupts_runtime(sys._getframe(1)):
+        if not interrupts_gopoll(sys._getframe(1)):
             self.give_way()
 
     def give_way(self) -> None:
         """Let the others run first, because the caller wants it."""
         g = self.current
-        if g is None or g.waiter is not None:  # a handler inside g0, or inside of a switch
+        if g is None or g.waiter is not None or not g.in_call:  # a handler inside of the scheduler
             return
         g.waiter = _yielding
         g.reason = "runnable"
@@ -188,10 +187,9 @@ class Scheduler:
             if g in self.runq:
                 self.runq.remove(g)
             g.waiter = None
-            g.pending = exc
+            g.postpone(exc)
         if g.pending is not None:
-            exc_, g.pending = g.pending, None
-            raise exc_
+            raise g.take_pending()
 
     def _next(self) -> greenlet:
         """Choose whom to switch to: the next goroutine while the turn lasts, else g0."""
@@ -228,7 +226,7 @@ class Scheduler:
                 g.waiter = None
                 raise exc
             self._next().switch()  # the one who claimed it readies us: that must be used up
-        g.pending = exc
+        g.postpone(exc)
 
     def _put_back(self, g: Goroutine[Any] | None) -> None:
         """Return a goroutine that was chosen to run, but not yet switched to, to the queue."""
@@ -273,7 +271,7 @@ class Scheduler:
             g.thrown = exc
             self.ready(g)
         else:
-            g.pending = exc
+            g.postpone(exc)
 
     # -- births and deaths -------------------------------------------------------------------
 
