@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias, TypeVar, final, overload
 
 from gopoll.chan import BLOCKED, Chan, nil_chan
 from gopoll.errors import ChannelClosed
+from gopoll.runtime.bubble import bubbles, durable
 from gopoll.runtime.sched import Scheduler, this
 from gopoll.runtime.waitq import CaseWaiter, Waiter, refuse, resume
 
@@ -198,7 +199,10 @@ def _wait(
 ) -> tuple[int, Any]:
     shared, waiters = queued
     try:
-        sched.park(shared, "select" if ops else "select (no cases)")
+        reason = "select" if ops else "select (no cases)"
+        if bubbles[0]:
+            reason = durable(reason, shared.g, *[chan.bubble for chan in chans])
+        sched.park(shared, reason)
     finally:
         for chan in chans:
             chan.acquire()

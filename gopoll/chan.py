@@ -29,6 +29,7 @@ from collections.abc import Iterator
 from typing import Any, Final, Generic, TypeVar
 
 from gopoll.errors import ChannelClosed
+from gopoll.runtime.bubble import bubble_of, bubbles, durable
 from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.guard import Guard
 from gopoll.runtime.proc import go
@@ -59,7 +60,7 @@ class Chan(Guard, Generic[T]):
         TypeError: `cap` is no integer.
     """
 
-    __slots__ = ("__weakref__", "_buffer", "_receivers", "_senders", "cap", "closed")
+    __slots__ = ("__weakref__", "_buffer", "_receivers", "_senders", "bubble", "cap", "closed")
 
     def __init__(self, cap: int = 0) -> None:
         if not isinstance(cap, int):
@@ -71,6 +72,7 @@ class Chan(Guard, Generic[T]):
         super().__init__()
         self.cap = cap
         self.closed = False
+        self.bubble = bubble_of(this.sched.current) if bubbles[0] else None
         self._buffer: deque[T] = deque() if cap else _NO_BUFFER
         self._receivers = WaitQueue()
         self._senders = WaitQueue()
@@ -121,7 +123,10 @@ class Chan(Guard, Generic[T]):
             self.release()
         if receiver is BLOCKED:
             try:
-                sched.park(waiter, "chan send")
+                reason = "chan send"
+                if self.bubble is not None:
+                    reason = durable(reason, waiter.g, self.bubble)
+                sched.park(waiter, reason)
             except BaseException:
                 self._withdraw(waiter, self._senders)
                 raise
@@ -154,7 +159,10 @@ class Chan(Guard, Generic[T]):
             self.release()
         if taken is BLOCKED:
             try:
-                sched.park(waiter, "chan receive")
+                reason = "chan receive"
+                if self.bubble is not None:
+                    reason = durable(reason, waiter.g, self.bubble)
+                sched.park(waiter, reason)
             except BaseException:
                 self._withdraw(waiter, self._receivers)
                 raise
@@ -348,7 +356,8 @@ class _NilChan(Chan[Any]):
 
 def _wait_for_ever(reason: str) -> None:
     sched = this.sched
-    sched.park(Waiter(sched.current or refuse(reason)), reason)
+    g = sched.current or refuse(reason)
+    sched.park(Waiter(g), durable(reason, g))
 
 
 nil_chan: Chan[Any] = _NilChan()

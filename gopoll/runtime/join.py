@@ -7,6 +7,7 @@ scheduler of the goroutine that ends.
 
 from typing import TYPE_CHECKING, Any
 
+from gopoll.runtime.bubble import durable
 from gopoll.runtime.waitq import Waiter, WaitQueue, refuse, resume, wait
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def join(
     if g.done and waiter.claim():  # it ended before it could see us
         return
     try:
-        wait(waiter, "goroutine join", timeout)
+        wait(waiter, durable("goroutine join", caller, g.timeline), timeout)
     except BaseException:
         guard.enter()
         if g.joiners is not None:

@@ -21,6 +21,7 @@ from gopoll._original import allocate_lock, fork_exit, get_ident, monotonic
 from gopoll.errors import GoExit
 from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.panic import flush_output, report
+from gopoll.runtime.timers import Timeline
 from gopoll.runtime.traceback import format_goroutines
 
 if TYPE_CHECKING:
@@ -70,17 +71,23 @@ def _depth(frame: FrameType | None) -> int:
     return depth
 
 
-def shut_down(sched: "Scheduler") -> None:
-    """End every goroutine but the calling one as by ``goexit()``; report those that refuse.
+def shut_down(sched: "Scheduler", timeline: Timeline | None = None) -> None:
+    """End every goroutine but the calling one, or those of `timeline`, as by ``goexit()``.
 
-    What interrupts the caller meanwhile is raised in the end: the time to wait is short.
+    Those that refuse are reported. What interrupts the caller meanwhile is raised in the end: the
+    time to wait is short.
     """
     caller = sched.current
+
+    def the_others() -> list[Goroutine[Any]]:
+        mine = (g for g in sched.goroutines if timeline is None or g.timeline is timeline)
+        return [g for g in mine if g is not caller]
+
     told: set[Goroutine[Any]] = set()
     give_up = monotonic() + _GRACE
     interruption: BaseException | None = None
     try:
-        while others := [g for g in sched.goroutines if g is not caller]:
+        while others := the_others():
             for g in others:
                 if g not in told:
                     told.add(g)
@@ -93,13 +100,12 @@ def shut_down(sched: "Scheduler") -> None:
                 except BaseException as exc:
                     interruption = interruption or exc
     except TimeoutError:
-        refused = [g for g in sched.goroutines if g is not caller]
+        refused = the_others()
         text = format_goroutines(refused)
         sys.stderr.write(f"gopoll: {len(refused)} goroutines refused to end:\n\n{text}")
     finally:
-        for g in list(sched.goroutines):
-            if g is not caller:
-                forget(sched, g)
+        for g in the_others():
+            forget(sched, g)
     if interruption is not None:
         raise interruption
 

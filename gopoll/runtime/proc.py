@@ -5,6 +5,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from gopoll.errors import GoExit
 from gopoll.runtime import interrupt, lifetime
+from gopoll.runtime.bubble import bubbles, durable
 from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.guard import calls_user_code
 from gopoll.runtime.sched import schedulers, this
@@ -131,6 +132,6 @@ def sleep(seconds: float) -> None:
     timeline = g.timeline
     timer = timeline.add(timeline.now() + seconds, elapse, waiter)
     try:
-        sched.park(waiter, "sleep")
+        sched.park(waiter, durable("sleep", g) if bubbles[0] else "sleep")
     finally:
         timeline.cancel(timer)

@@ -83,6 +83,7 @@ class Scheduler:
         "turn_end",
         "turn_start",
         "waker",
+        "watchers",
     )
 
     def __init__(self, survivor: Goroutine[Any] | None = None) -> None:
@@ -104,6 +105,7 @@ class Scheduler:
         self.last_site: Site | None = None  # where go() was called last
         self.external = 0  # goroutines parked on what only the outside can end
         self.idlers: list[Waiter] = []  # who waits until there is nothing to do
+        self.watchers: list[Callable[[], bool]] = []  # asked in each turn; True: they did something
         self.shuffle: Callable[[deque[Goroutine[Any]]], object] | None = None
         self.dice: Random | None = None  # of select, made at its first use
         self.ghosts: list[object] = []  # greenlets that must never run again nor be collected

@@ -19,16 +19,17 @@ Shooting claims the wait as anybody else does. So what was handed over before is
 is raised at the next wait instead.
 """
 
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from gopoll.errors import ScopeEnd
 from gopoll.runtime.goroutine import Goroutine
-from gopoll.runtime.sched import this
+from gopoll.runtime.sched import on_thread_of, this
 from gopoll.runtime.timers import Timer, check_seconds
 from gopoll.runtime.waitq import refuse
 
-__all__ = ["Scope", "timeout"]
+__all__ = ["Endable", "Scope", "timeout", "until"]
 
 
 class Scope:
@@ -120,3 +121,50 @@ class timeout(Scope):  # noqa: N801 - reads as a statement: with timeout(5):
         if self.close(exc):
             msg = f"timed out after {self._seconds:g} seconds"
             raise TimeoutError(msg) from exc
+
+
+class Endable(Protocol):
+    """What a block can depend on: a context."""
+
+    def err(self) -> BaseException | None:
+        """Why it is done; None while it is not."""
+
+    def on_done(self, fn: Callable[[], object]) -> Callable[[], bool]:
+        """Have ``fn()`` called by whoever ends it, of whatever thread; now if it is done.
+
+        `fn` must not wait. Returns what calls that off, and tells whether it came in time.
+        """
+
+
+class until(Scope):  # noqa: N801 - reads as a statement: with until(ctx):
+    """A block whose waits end when `ctx` is done; then, or if it is done already, raises its error.
+
+    None never ends.
+    """
+
+    __slots__ = ("_call_off", "_ctx")
+
+    def __init__(self, ctx: Endable | None) -> None:
+        super().__init__()
+        self._ctx = ctx
+        self._call_off: Callable[[], bool] | None = None
+
+    def __enter__(self) -> Self:
+        if self._ctx is not None and (error := self._ctx.err()) is not None:
+            raise error
+        g = self.open()
+        if self._ctx is not None:
+            self._call_off = self._ctx.on_done(lambda: on_thread_of(g.sched, self.shoot, None))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        if self._call_off is not None:
+            self._call_off()
+            self._call_off = None
+        if self.close(exc):
+            assert self._ctx is not None
+            error = self._ctx.err()
+            assert error is not None
+            raise error from exc

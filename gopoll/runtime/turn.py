@@ -39,6 +39,10 @@ def begin(sched: "Scheduler") -> None:
         while sched.inbox:
             fn, arg = sched.inbox.popleft()
             fn(arg)
+        if sched.watchers:
+            moved = [watcher() for watcher in tuple(sched.watchers)]
+            if any(moved) and not runq:
+                continue
         if runq:
             if sched.poller is not None:
                 _harvest(sched, 0)
@@ -86,7 +90,8 @@ def _all_idle(sched: "Scheduler") -> bool:
     if sched.poller is not None:
         _harvest(sched, 0)
     if not sched.runq and not sched.inbox:
-        idlers, sched.idlers = sched.idlers, []
+        idlers = sched.idlers.copy()
+        sched.idlers.clear()
         for waiter in idlers:
             if waiter.claim():
                 sched.ready(waiter.g)

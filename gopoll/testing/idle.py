@@ -1,5 +1,6 @@
 """Waiting until nothing is left to do."""
 
+from gopoll.runtime.bubble import bubble_of, durable
 from gopoll.runtime.sched import this
 from gopoll.runtime.waitq import Waiter, refuse
 
@@ -9,13 +10,18 @@ __all__ = ["wait_idle"]
 def wait_idle() -> None:
     """Park until every other goroutine of this thread waits and no descriptor is ready for one.
 
-    Goroutines that sleep, or wait for a worker thread or another process, count as waiting.
+    Goroutines that sleep, or wait for a worker thread or another process, count as waiting. In a
+    `bubble`, park until every other goroutine of the bubble waits durably; mirrors
+    ``synctest.Wait``.
     """
     sched = this.sched
-    waiter = Waiter(sched.current or refuse("wait idle"))
-    sched.idlers.append(waiter)
+    g = sched.current or refuse("wait idle")
+    bubble = bubble_of(g)
+    idlers = sched.idlers if bubble is None else bubble.idlers
+    waiter = Waiter(g)
+    idlers.append(waiter)
     try:
-        sched.park(waiter, "wait idle")
+        sched.park(waiter, durable("wait idle", g))
     finally:
-        if waiter in sched.idlers:
-            sched.idlers.remove(waiter)
+        if waiter in idlers:
+            idlers.remove(waiter)
