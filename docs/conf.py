@@ -1,6 +1,7 @@
 """Sphinx configuration: `python -m sphinx -n -W docs OUTPUT`."""
 
 import importlib
+from types import ModuleType
 
 import gopoll
 
@@ -38,8 +39,9 @@ def public_names():
         room = importlib.import_module(module)
         for name in room.__all__:
             value = getattr(room, name)
-            if hasattr(value, "__qualname__"):
-                names.setdefault(f"{value.__module__}.{value.__qualname__}", f"{module}.{name}")
+            if not isinstance(value, ModuleType):
+                made = value if hasattr(value, "__qualname__") else type(value)
+                names.setdefault(f"{made.__module__}.{made.__qualname__}", f"{module}.{name}")
     return names
 
 
