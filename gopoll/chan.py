@@ -123,10 +123,9 @@ class Chan(Guard, Generic[T]):
             self.release()
         if receiver is BLOCKED:
             try:
-                reason = "chan send"
-                if self.bubble is not None:
-                    reason = durable(reason, waiter.g, self.bubble)
-                sched.park(waiter, reason)
+                sched.park(
+                    waiter, "chan send" if self.bubble is None else self._durable("chan send")
+                )
             except BaseException:
                 self._withdraw(waiter, self._senders)
                 raise
@@ -159,10 +158,9 @@ class Chan(Guard, Generic[T]):
             self.release()
         if taken is BLOCKED:
             try:
-                reason = "chan receive"
-                if self.bubble is not None:
-                    reason = durable(reason, waiter.g, self.bubble)
-                sched.park(waiter, reason)
+                sched.park(
+                    waiter, "chan receive" if self.bubble is None else self._durable("chan receive")
+                )
             except BaseException:
                 self._withdraw(waiter, self._receivers)
                 raise
@@ -302,6 +300,9 @@ class Chan(Guard, Generic[T]):
         (self._senders if sends else self._receivers).discard(waiter)
 
     # -- the rare paths ----------------------------------------------------------------------
+
+    def _durable(self, reason: str) -> str:
+        return durable(reason, this.sched.current, self.bubble)
 
     def _withdraw(self, waiter: Waiter, queue: WaitQueue) -> None:
         self.acquire()
