@@ -29,7 +29,7 @@ HOUSE = """
 2  _side  fd  chan  _select  sync.*  time
 3  context
 4  errgroup
-4  net.addr  net.resolver  net.makefile  net.conn  net.listener  net.dial  net.packet  net.tls
+4  net.addr  net.resolver  net.makefile  net.owner  net.conn  net.listener  net.dial  net.packet  net.tls
 4  net.pipe  net.copy  net
 4  os.*
 5  debug.*  testing.idle  testing.*

@@ -5,7 +5,6 @@ sockets: thin over `FD`, which knows about locks, waiting, deadlines and closing
 """
 
 import io
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import IO, Any, Final, Self
@@ -16,6 +15,7 @@ from gopoll.errors import ClosedError
 from gopoll.fd import FD
 from gopoll.net.addr import Addr, from_sockaddr
 from gopoll.net.makefile import make_file
+from gopoll.net.owner import Owner
 from gopoll.runtime.poller.base import READ, READ_WRITE, WRITE
 
 __all__ = ["Conn", "SocketConn"]
@@ -233,7 +233,7 @@ class Conn(ABC):
             self.close()
 
 
-class SocketConn(Conn):
+class SocketConn(Owner, Conn):
     """A connection over a socket."""
 
     __slots__ = ("_fd", "_network", "_peer", "_recv", "_recv_into", "_send", "_sock")
@@ -248,19 +248,8 @@ class SocketConn(Conn):
         self._recv = sock.recv
         self._send = sock.send
 
-    def __repr__(self) -> str:
-        if self._fd.closing:
-            return "<Conn closed>"
-        try:
-            return f"<Conn {self._network} {self.local_addr} -> {self.remote_addr}>"
-        except OSError:  # the peer is gone, and its address with it
-            return f"<Conn {self._network} {self._fd!r}>"
-
-    def __del__(self) -> None:
-        fd = getattr(self, "_fd", None)
-        if fd is not None and not fd.closing:
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
-            fd.close()
+    def _described(self) -> str:
+        return f"{self._network} {self.local_addr} -> {self.remote_addr}"
 
     def read(self, n: int = _CHUNK) -> bytes:
         if n <= 0:
@@ -285,22 +274,15 @@ class SocketConn(Conn):
     def close(self) -> None:
         self._fd.close()
 
-    @property
-    def closed(self) -> bool:
-        return self._fd.closing
-
     def close_read(self) -> None:
         self._fd.use(self._sock.shutdown, socket_module.SHUT_RD)
 
     def close_write(self) -> None:
         self._fd.use(self._sock.shutdown, socket_module.SHUT_WR)
 
-    def fileno(self) -> int:
-        return -1 if self._fd.closing else self._fd.number
-
     @property
     def local_addr(self) -> Addr:
-        return from_sockaddr(self._network, self._fd.use(self._sock.getsockname))
+        return self._local_addr()
 
     @property
     def remote_addr(self) -> Addr:

@@ -1,15 +1,14 @@
 """Listeners: sockets that accept connections, and `serve`, the loop around them."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from gopoll._original import AF_INET, AF_INET6, Socket, errno, socket_module
 from gopoll.errors import AddrError, ClosedError
-from gopoll.fd import FD
-from gopoll.net.addr import Addr, from_sockaddr, unix_sockaddr
+from gopoll.net.addr import Addr, unix_sockaddr
 from gopoll.net.conn import Conn, SocketConn, set_tcp_defaults
+from gopoll.net.owner import Bound
 from gopoll.net.resolver import resolve
 from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.guard import calls_user_code
@@ -24,44 +23,25 @@ _TEMPORARY = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 
 
-class Listener:
+class Listener(Bound):
     """A socket that accepts connections; mirrors ``net.Listener``.
 
-    Any number of goroutines, of any threads, may accept from it. A ``with`` block closes it.
+    Any number of goroutines, of any threads, may accept from it. A ``with`` block closes it. Those
+    who accept wake with ClosedError then; connections that were accepted live on.
     """
 
-    __slots__ = ("__weakref__", "_accept", "_fd", "_network", "_sock", "_unlink")
+    __slots__ = ("_accept",)
 
     def __init__(self, sock: Socket, network: str, unlink: str | None = None) -> None:
         """Take over `sock`, which listens and is non-blocking."""
-        self._sock = sock
-        self._network = network
-        self._unlink = unlink  # the path that this listener made
-        self._fd = FD(sock, short_reads=False)
+        super().__init__(sock, network, unlink)
         accept: Callable[[], tuple[int, Any]] = sock._accept  # type: ignore[attr-defined]
         self._accept = lambda _: accept()
-
-    def __repr__(self) -> str:
-        try:
-            return f"<Listener {'closed' if self._fd.closing else self.addr}>"
-        except OSError:  # the descriptor was closed behind our back
-            return f"<Listener {self._fd!r}>"
-
-    def __del__(self) -> None:
-        fd = getattr(self, "_fd", None)
-        if fd is not None and not fd.closing:
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
-            fd.close()
 
     @property
     def addr(self) -> Addr:
         """The address it listens on; ``str()`` of it is what `dial` takes."""
-        return from_sockaddr(self._network, self._fd.use(self._sock.getsockname))
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._fd.closing
+        return self._local_addr()
 
     def accept(self) -> Conn:
         """Wait for a connection and return it. Mirrors ``net.Listener.Accept``.
@@ -105,18 +85,6 @@ class Listener:
                 pause = _FIRST_PAUSE
                 yield conn
 
-    def close(self) -> None:
-        """Stop listening; whoever accepts wakes with ClosedError. Accepted connections live on.
-
-        The path of a Unix socket is removed.
-
-        Raises:
-            ClosedError: It is closed already.
-        """
-        if self._unlink is not None and not self._fd.closing:
-            Path(self._unlink).unlink(missing_ok=True)
-        self._fd.close()
-
     def set_deadline(self, deadline: float | None) -> None:
         """Let `accept`, present and future, fail with TimeoutError from `deadline` on.
 
@@ -126,17 +94,6 @@ class Listener:
             ClosedError: The listener is closed.
         """
         self._fd.set_deadline(READ, deadline)
-
-    def fileno(self) -> int:
-        """Return the descriptor's number, which stays gopoll's; -1 once it is closed."""
-        return -1 if self._fd.closing else self._fd.number
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        if not self._fd.closing:
-            self.close()
 
 
 def listen(

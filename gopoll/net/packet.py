@@ -1,15 +1,13 @@
 """Packet sockets: UDP and Unix datagrams, which have borders and senders."""
 
-import warnings
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from gopoll._original import AF_INET6, Socket, socket_module
 from gopoll._typing import Buffer
 from gopoll.errors import AddrError, ClosedError
-from gopoll.fd import FD
 from gopoll.net.addr import Addr, InetAddr, UnixAddr, from_sockaddr, literal_family, unix_sockaddr
 from gopoll.net.listener import bind_inet, bind_unix
+from gopoll.net.owner import Bound
 from gopoll.net.resolver import resolve
 from gopoll.runtime.poller.base import READ, READ_WRITE, WRITE
 
@@ -18,40 +16,20 @@ __all__ = ["PacketConn", "listen_packet"]
 _LARGEST = 65536
 
 
-class PacketConn:
+class PacketConn(Bound):
     """A socket for datagrams; mirrors ``net.PacketConn``. A ``with`` block closes it."""
 
-    __slots__ = ("__weakref__", "_family", "_fd", "_network", "_sock", "_unlink")
+    __slots__ = ("_family",)
 
     def __init__(self, sock: Socket, network: str, unlink: str | None = None) -> None:
         """Take over `sock`, which is bound and non-blocking."""
-        self._sock = sock
+        super().__init__(sock, network, unlink)
         self._family = sock.family
-        self._network = network
-        self._unlink = unlink
-        self._fd = FD(sock, short_reads=False)
-
-    def __repr__(self) -> str:
-        try:
-            return f"<PacketConn {'closed' if self._fd.closing else self.local_addr}>"
-        except OSError:  # the descriptor was closed behind our back
-            return f"<PacketConn {self._fd!r}>"
-
-    def __del__(self) -> None:
-        fd = getattr(self, "_fd", None)
-        if fd is not None and not fd.closing:
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
-            fd.close()
 
     @property
     def local_addr(self) -> Addr:
         """The address it is bound to."""
-        return from_sockaddr(self._network, self._fd.use(self._sock.getsockname))
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._fd.closing
+        return self._local_addr()
 
     def read_from(self, n: int = _LARGEST) -> tuple[bytes, Addr]:
         """Wait for a datagram; return its first `n` bytes, which may be none, and its sender.
@@ -80,20 +58,6 @@ class PacketConn:
         target = self._sockaddr(address)
         return self._fd.writer.run(lambda packet: self._sock.sendto(packet, target), data)
 
-    def close(self) -> None:
-        """Close the socket; whoever waits in it wakes with ClosedError.
-
-        Raises:
-            ClosedError: It is closed already.
-        """
-        if self._unlink is not None and not self._fd.closing:
-            Path(self._unlink).unlink(missing_ok=True)
-        self._fd.close()
-
-    def fileno(self) -> int:
-        """Return the descriptor's number, which stays gopoll's; -1 once it is closed."""
-        return -1 if self._fd.closing else self._fd.number
-
     def set_deadline(self, deadline: float | None) -> None:
         """Set both deadlines; see ``Conn.set_read_deadline``.
 
@@ -109,13 +73,6 @@ class PacketConn:
     def set_write_deadline(self, deadline: float | None) -> None:
         """Let `write_to` fail with TimeoutError from `deadline` on."""
         self._fd.set_deadline(WRITE, deadline)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        if not self._fd.closing:
-            self.close()
 
     def _sockaddr(self, address: Addr | str) -> Any:
         if isinstance(address, UnixAddr) or (
