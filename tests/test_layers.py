@@ -22,7 +22,7 @@ HOUSE = """
 1  runtime.poller.base
 1  runtime.poller.epoll  runtime.poller.kqueue  runtime.poller.poll  runtime.poller.select
 1  runtime.poller.waker  runtime.poller
-1  runtime.guard  runtime.waitq  runtime.bubble  runtime.join  runtime.goroutine  runtime.traceback  runtime.panic
+1  runtime.guard  runtime.chain  runtime.waitq  runtime.bubble  runtime.join  runtime.goroutine  runtime.traceback  runtime.panic
 1  runtime.lifetime  runtime.turn  runtime.sched
 1  runtime.interrupt  runtime.proc  runtime.scope  runtime.fork  runtime.netpoll  runtime.offload
 

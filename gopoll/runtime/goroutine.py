@@ -26,6 +26,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gopoll.errors import GoExit
+from gopoll.runtime.chain import Chain
 from gopoll.runtime.guard import calls_user_code
 from gopoll.runtime.timers import Timeline
 from gopoll.runtime.waitq import Claimable, WaitQueue
@@ -186,26 +187,26 @@ class Goroutine(Generic[T]):
         return self.value  # type: ignore[return-value]
 
 
-class Roster:
+class Roster(Chain[Goroutine[Any]]):
     """The living goroutines of a scheduler, oldest first.
 
-    A list through the goroutines themselves: a dict of a hundred thousand weighs more, most of it
-    in what its growing leaves behind. Another thread may iterate meanwhile; it may miss some.
+    A dict of a hundred thousand weighs more, most of it in what its growing leaves behind. Another
+    thread may iterate meanwhile; it may miss some.
     """
 
-    __slots__ = ("_first", "_last", "_size")
+    __slots__ = ("_size",)
 
     def __init__(self, main: Goroutine[Any]) -> None:
-        main.prev = main.next = None
-        self._first: Goroutine[Any] | None = main
-        self._last: Goroutine[Any] | None = main
-        self._size = 1
+        super().__init__()
+        self._size = 0
+        main.prev = main.next = None  # it may have been in another: see `fork`
+        self.add(main)
 
     def __len__(self) -> int:
         return self._size
 
     def __iter__(self) -> Iterator[Goroutine[Any]]:
-        g = self._first
+        g = self.first
         while g is not None:
             follower = g.next
             yield g
@@ -213,29 +214,13 @@ class Roster:
 
     def add(self, g: Goroutine[Any]) -> None:
         """Take in `g`, which is new."""
-        g.prev = last = self._last
-        if last is None:
-            self._first = g
-        else:
-            last.next = g
-        self._last = g
+        self.push(g)
         self._size += 1
 
-    def discard(self, g: Goroutine[Any]) -> None:
+    def strike(self, g: Goroutine[Any]) -> None:
         """Strike off `g` if it is here."""
-        before, after = g.prev, g.next
-        if before is None and self._first is not g:
-            return
-        if before is None:
-            self._first = after
-        else:
-            before.next = after
-        if after is None:
-            self._last = before
-        else:
-            after.prev = before
-        g.prev = g.next = None
-        self._size -= 1
+        if self.discard(g):
+            self._size -= 1
 
 
 @calls_user_code

@@ -127,7 +127,7 @@ def forget(sched: "Scheduler", g: Goroutine[Any]) -> None:
         sched.runq.remove(g)
     sched.ghosts.append(g.greenlet)
     g.greenlet = g.fn = g.arg = None
-    sched.goroutines.discard(g)
+    sched.goroutines.strike(g)
 
 
 def end_of_child(g: Goroutine[Any]) -> None:

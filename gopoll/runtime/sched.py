@@ -287,7 +287,7 @@ class Scheduler:
         if g is self.main:  # of a forked child: a main goroutine on a worker's stack
             lifetime.end_of_child(g)
         g.greenlet = None  # it is dead from here: before the look at the joiners
-        self.goroutines.discard(g)
+        self.goroutines.strike(g)
         watched = g.joiners is not None and wake_joiners(g)
         if g.error is not None and not watched:
             if isinstance(g.error, (KeyboardInterrupt, SystemExit)):

@@ -21,6 +21,7 @@ waiter found in a queue belongs to somebody on the way to do so, and is skipped.
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 from gopoll._original import get_ident
+from gopoll.runtime.chain import Chain
 from gopoll.runtime.timers import check_seconds
 
 if TYPE_CHECKING:
@@ -92,27 +93,13 @@ class CaseWaiter(Waiter):
         return False
 
 
-class WaitQueue:
+class WaitQueue(Chain[Waiter]):
     """Waiters in order of arrival; any of them can be taken out at the same small price."""
 
-    __slots__ = ("first", "last")
-
-    def __init__(self) -> None:
-        self.first: Waiter | None = None
-        self.last: Waiter | None = None
+    __slots__ = ()
 
     def __repr__(self) -> str:
         return f"<WaitQueue {'empty' if self.first is None else 'of ' + repr(self.first.g)}>"
-
-    def push(self, waiter: Waiter) -> None:
-        """Queue `waiter` last."""
-        last = self.last
-        if last is None:
-            self.first = waiter
-        else:
-            last.next = waiter
-            waiter.prev = last
-        self.last = waiter
 
     def claim_first(self) -> Waiter | None:
         """Take out the first waiter that can still be claimed, and claim it."""
@@ -125,21 +112,6 @@ class WaitQueue:
             if waiter.claim():
                 return waiter
         return None
-
-    def discard(self, waiter: Waiter) -> None:
-        """Take `waiter` out if it is still here."""
-        before, after = waiter.prev, waiter.next
-        if before is None and self.first is not waiter:
-            return
-        if before is None:
-            self.first = after
-        else:
-            before.next = after
-        if after is None:
-            self.last = before
-        else:
-            after.prev = before
-        waiter.prev = waiter.next = None
 
 
 def refuse(reason: str) -> NoReturn:
