@@ -23,6 +23,7 @@ OUTPUTS = {
         "first is here\nsecond is here\ndone\n",
         "True\n",
         "all goroutines are asleep - deadlock!\n",
+        "the end\n",
     ],
     "docs/index.md": ["b'hello\\n'\n"],
     "docs/install.md": ["6\n"],
