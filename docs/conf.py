@@ -29,7 +29,16 @@ nitpick_ignore_regex = [
     (r"py:.*", r"gopoll\.(\w+\.)*_?[A-Z](_co|_contra)?"),  # type variables
 ]
 
-PUBLIC_MODULES = ["gopoll", "gopoll.net", "gopoll.time", "gopoll.debug", "gopoll.testing"]
+PUBLIC_MODULES = [
+    "gopoll",
+    "gopoll.context",
+    "gopoll.debug",
+    "gopoll.errgroup",
+    "gopoll.net",
+    "gopoll.sync",
+    "gopoll.testing",
+    "gopoll.time",
+]
 
 
 def public_names():

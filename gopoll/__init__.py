@@ -20,7 +20,7 @@ from gopoll.runtime.proc import current, go, goexit, gosched, num_goroutine, run
 from gopoll.runtime.scope import timeout
 
 if TYPE_CHECKING:
-    from gopoll import debug, net, testing, time
+    from gopoll import context, debug, errgroup, net, sync, testing, time
     from gopoll._select import default, select
     from gopoll.chan import Chan, nil_chan
 
@@ -31,9 +31,11 @@ __all__ = [
     "ChannelClosed",
     "Deadlock",
     "Goroutine",
+    "context",
     "current",
     "debug",
     "default",
+    "errgroup",
     "go",
     "goexit",
     "gosched",
@@ -45,6 +47,7 @@ __all__ = [
     "select",
     "set_panic",
     "sleep",
+    "sync",
     "testing",
     "time",
     "timeout",
@@ -52,7 +55,7 @@ __all__ = [
     "wait_write",
 ]
 
-_rooms = ("debug", "net", "testing", "time")
+_rooms = ("context", "debug", "errgroup", "net", "sync", "testing", "time")
 _homes = {
     "Chan": "gopoll.chan",
     "nil_chan": "gopoll.chan",

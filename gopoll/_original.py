@@ -37,6 +37,7 @@ sleep = time.sleep
 # Signals. The C module, since `signal` wraps each of these in Python code.
 getsignal = _signal.getsignal
 set_signal = _signal.signal
+thread_kill = _signal.pthread_kill
 set_wakeup_fd = _signal.set_wakeup_fd
 default_int_handler = _signal.default_int_handler
 SIGINT = _signal.SIGINT
@@ -99,5 +100,6 @@ __all__ = [
     "socket_module",
     "start_new_thread",
     "thread_count",
+    "thread_kill",
     "valid_signals",
 ]

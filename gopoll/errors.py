@@ -8,7 +8,16 @@ Invariant: nothing in this room imports anything of gopoll.
 
 import errno
 
-__all__ = ["AddrError", "ChannelClosed", "ClosedError", "Deadlock", "GoExit", "ScopeEnd"]
+__all__ = [
+    "AddrError",
+    "Canceled",
+    "ChannelClosed",
+    "ClosedError",
+    "DeadlineExceeded",
+    "Deadlock",
+    "GoExit",
+    "ScopeEnd",
+]
 
 
 class ChannelClosed(Exception):  # noqa: N818 - a state of the channel, named as Go's panics name it
@@ -39,6 +48,25 @@ class ClosedError(OSError):
 
 class AddrError(ValueError):
     """A network name or an address that cannot be used; mirrors Go's ``net.AddrError``."""
+
+
+class Canceled(Exception):  # noqa: N818 - Go's word for it
+    """The context was cancelled; mirrors Go's ``context.Canceled``.
+
+    Why it was, ``context.cause(ctx)`` tells.
+    """
+
+    def __init__(self, what: str = "context canceled") -> None:
+        """Say what happened; the default is Go's text."""
+        super().__init__(what)
+
+
+class DeadlineExceeded(TimeoutError):  # noqa: N818 - the same
+    """The deadline of the context has passed; mirrors Go's ``context.DeadlineExceeded``."""
+
+    def __init__(self, what: str = "context deadline exceeded") -> None:
+        """Say what happened; the default is Go's text."""
+        super().__init__(what)
 
 
 class ScopeEnd(BaseException):

@@ -2,7 +2,7 @@
 
 Warnings are errors (see ``pyproject.toml``), and so are reports of unhandled exceptions in
 goroutines, unless a test takes them over with the `panics` fixture. ``GOPOLL_POLLER`` chooses the
-poller of the whole run; ``GOPOLL_TEST_SEED`` a scheduling order.
+poller of the whole run; ``GOPOLL_TEST_SEED``, or ``--gopoll-seed``, a scheduling order.
 """
 
 import os
@@ -14,30 +14,38 @@ import pytest
 from tests.support import libkqueue
 
 if os.environ.get("GOPOLL_POLLER") == "kqueue":
-    libkqueue.install()  # before gopoll takes the names out of the select module
+    libkqueue.install()  # before gopoll looks for the names in the select module
 
 import gopoll
-from gopoll import testing
+
+pytest_plugins = ["pytester", "gopoll.integrations.pytest_plugin"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if seed := os.environ.get("GOPOLL_TEST_SEED"):
+        config.option.gopoll_seed = int(seed)
 
 
 @pytest.fixture(autouse=True)
-def _clean(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail the test on anything it leaves behind, and on any unexpected panic."""
+def _no_panics(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail the test on any unexpected panic."""
     unexpected: list[Any] = []
     previous = gopoll.set_panic(lambda g, exc: unexpected.append((g, exc)))
     request.node.panics = unexpected
-    seed = os.environ.get("GOPOLL_TEST_SEED")
-    try:
-        with testing.no_leaks():
-            if seed:
-                with testing.seeded(int(seed)):
-                    yield
-            else:
-                yield
-    finally:
-        gopoll.set_panic(previous)
+    yield
+    gopoll.set_panic(previous)
     if "panics" not in request.fixturenames:
         assert not unexpected, f"unhandled exceptions in goroutines: {unexpected}"
+
+
+@pytest.fixture(autouse=True)
+def _clean(_no_panics: None, gopoll_no_leaks: None, request: pytest.FixtureRequest) -> None:
+    """Fail the test on anything it leaves behind; it runs in the order of the seed, if one is set.
+
+    Goroutines on their way out are given the chance to end while panics are still watched.
+    """
+    if request.config.getoption("--gopoll-seed") is not None:
+        request.getfixturevalue("gopoll_seeded")
 
 
 @pytest.fixture

@@ -19,6 +19,17 @@ OUTPUTS = {
     "README.md": ["hello, gopher\n"],
     "docs/channels.md": ["0\n1\n2\n", "...", "[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]\n"],
     "docs/debugging.md": ["goroutine ..."],
+    "docs/gevent.md": ["timed out after 0.01 seconds True False\n", "3\n", "[0, 1, 4, 9, 16]\n"],
+    "docs/go.md": [
+        "5\n",
+        "received hello True\n",
+        "open a\nopen b\nclose b\nclose a\ndone\n",
+        "100\n",
+        "no such user\n",
+        "context deadline exceeded\n",
+        "3.0 hours\n",
+        "b'hello'\n",
+    ],
     "docs/goroutines.md": [
         "first is here\nsecond is here\ndone\n",
         "True\n",
@@ -32,7 +43,15 @@ OUTPUTS = {
         "nobody wrote in time\nb'late'\n",
         "b'ping' 127.0.0.1\n",
     ],
-    "docs/testing.md": ["", "", "", "1 goroutines were left behind:\n", ""],
+    "docs/testing.md": [
+        "",
+        "the block is over, and the goroutines in the bubble are asleep - deadlock!\n",
+        "",
+        "",
+        "",
+        "1 goroutines were left behind:\n",
+        "",
+    ],
 }
 
 

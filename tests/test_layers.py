@@ -22,15 +22,17 @@ HOUSE = """
 1  runtime.poller.base
 1  runtime.poller.epoll  runtime.poller.kqueue  runtime.poller.poll  runtime.poller.select
 1  runtime.poller.waker  runtime.poller
-1  runtime.guard  runtime.chain  runtime.waitq  runtime.bubble  runtime.join  runtime.goroutine  runtime.traceback  runtime.panic
+1  runtime.guard  runtime.chain  runtime.waitq  runtime.bubble  runtime.join
+1  runtime.goroutine  runtime.traceback  runtime.panic
 1  runtime.lifetime  runtime.turn  runtime.sched
 1  runtime.interrupt  runtime.proc  runtime.scope  runtime.fork  runtime.netpoll  runtime.offload
 
-2  _side  fd  chan  _select  sync.*  time
-3  context
+2  _side  fd  chan  _select  _timer  time
+2  sync._primitive  sync.mutex  sync.*
+3  _context  context
 4  errgroup
-4  net.addr  net.resolver  net.makefile  net.owner  net.conn  net.listener  net.dial  net.packet  net.tls
-4  net.pipe  net.copy  net
+4  net.addr  net.resolver  net.makefile  net.owner  net.conn
+4  net.listener  net.dial  net.packet  net.tls  net.pipe  net.copy  net
 4  os.*
 5  debug.*  testing.idle  testing.*
 6  monkey.*

@@ -18,19 +18,30 @@ PACKAGE = Path(gopoll.__file__).parent
 PUBLIC = {
     "gopoll": """
         Chan ChannelClosed Deadlock Goroutine current default go goexit gosched nil_chan
-        num_goroutine offload run select set_panic sleep wait_read wait_write
+        num_goroutine offload run select set_panic sleep timeout wait_read wait_write
     """,
     "gopoll.net": """
         AddrError ClosedError Conn Listener PacketConn dial join_host_port listen listen_packet
         lookup_host pipe serve split_host_port
     """,
-    "gopoll.time": "now sleep",
+    "gopoll.time": "Ticker Timer after after_func now sleep tick",
+    "gopoll.sync": """
+        Cond Mutex Once Pool RWMutex Semaphore SingleFlight WaitGroup once_func once_value
+    """,
+    "gopoll.context": """
+        Canceled DeadlineExceeded after_func background cause merge todo with_cancel
+        with_cancel_cause with_deadline with_timeout with_value without_cancel
+    """,
+    "gopoll.errgroup": "Group",
     "gopoll.debug": "dump install",
-    "gopoll.testing": "no_leaks wait_idle",
+    "gopoll.testing": "bubble fake_clock no_leaks seeded wait_idle",
 }
 
 # `import gopoll` leaves these alone: rooms load on first use, and early patching stays possible.
-LAZY = ["gopoll.net", "gopoll.debug", "gopoll.testing", "asyncio", "logging", "ssl", "subprocess"]
+LAZY = [
+    *("gopoll.net", "gopoll.sync", "gopoll.context", "gopoll.errgroup"),
+    *("gopoll.debug", "gopoll.testing", "asyncio", "logging", "ssl", "subprocess"),
+]
 
 
 def sources():

@@ -3,14 +3,17 @@
 from typing import Any
 
 from gopoll._original import Socket, errno, os_strerror, socket_module
+from gopoll.context import Context
 from gopoll.errors import AddrError
 from gopoll.fd import FD
 from gopoll.net.addr import unix_sockaddr
 from gopoll.net.conn import Conn, SocketConn, set_tcp_defaults
 from gopoll.net.resolver import INET_NETWORKS, resolve
+from gopoll.runtime import scope
 from gopoll.runtime.poller.base import WRITE
 from gopoll.runtime.sched import this
-from gopoll.runtime.timers import check_seconds
+from gopoll.runtime.scope import until
+from gopoll.runtime.timers import Timeline, check_seconds
 from gopoll.runtime.waitq import refuse
 
 __all__ = ["dial"]
@@ -20,20 +23,26 @@ _SELF_CONNECTS = 2  # how often the kernel may connect us to ourselves before we
 _PENDING = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR, errno.EAGAIN})
 
 
-def dial(network: str, address: str, *, timeout: float | None = None) -> Conn:
-    """Connect to `address`. Mirrors ``net.DialTimeout``.
+def dial(
+    network: str, address: str, *, timeout: float | None = None, ctx: Context | None = None
+) -> Conn:
+    """Connect to `address`. Mirrors ``net.DialTimeout`` and ``Dialer.DialContext``.
 
-    A name with several addresses has them tried in turn; `timeout` is for all of them together.
+    A name with several addresses has them tried in turn; `timeout` is for all of them together, and
+    for finding them. What becomes of `ctx` later is nothing to the connection.
 
     Args:
         network: "tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", "unix" or "unixgram".
         address: ``host:port``, where an empty host means this one; or the path of a Unix socket.
         timeout: Seconds; None waits as long as the system does.
+        ctx: Dialling stops when it is done.
 
     Raises:
         AddrError: The network is unknown, or the address cannot be used on it.
         TimeoutError: Nobody answered in time.
+        Canceled, DeadlineExceeded: `ctx` was done, before or meanwhile.
         OSError: The error of the first address, ConnectionRefusedError for one.
+        TypeError: `ctx` is no context, or `timeout` no number.
         ValueError: `timeout` is negative.
     """
     check_seconds(timeout, "timeout")
@@ -41,17 +50,36 @@ def dial(network: str, address: str, *, timeout: float | None = None) -> Conn:
         msg = f"timeout cannot be negative: {timeout}"
         raise ValueError(msg)
     g = this.sched.current or refuse("dial")
-    now = g.timeline.now
-    deadline = None if timeout is None else now() + timeout
-    targets = _targets(network, address)
+    deadline = None if timeout is None else g.timeline.now() + timeout
+    if ctx is None:
+        return _dial(network, address, g.timeline, deadline, deadline)
+    if not isinstance(ctx, Context):
+        msg = f"ctx: expected a context, got {ctx!r}"
+        raise TypeError(msg)
+    with until(ctx):
+        ends = [when for when in (deadline, ctx.deadline()) if when is not None]
+        conn = _dial(network, address, g.timeline, deadline, min(ends, default=None))
+    error = ctx.err()
+    if error is not None:  # it was done in the instant in which the peer answered
+        conn.close()
+        raise error
+    return conn
+
+
+def _dial(
+    network: str, address: str, timeline: Timeline, deadline: float | None, end: float | None
+) -> Conn:
+    """Dial, each address in turn, until `deadline`; share out the time until `end`."""
+    now = timeline.now
+    targets = _targets(network, address, None if deadline is None else deadline - now())
     first_error: OSError | None = None
-    for index, (family, sockaddr) in enumerate(targets):
-        share = _share(now(), deadline, len(targets) - index)
+    for left, (family, sockaddr) in zip(range(len(targets), 0, -1), targets, strict=True):
         try:
+            share = deadline if left == 1 else _share(now(), end, left)
             return _dial_one(network, address, family, sockaddr, share)
         except OSError as exc:
             first_error = first_error or exc
-            if deadline is not None and deadline <= now():
+            if end is not None and end <= now():
                 break
     try:
         raise first_error or AddrError(f"address {address!r}: nothing to dial")
@@ -59,10 +87,20 @@ def dial(network: str, address: str, *, timeout: float | None = None) -> Conn:
         first_error = None
 
 
-def _targets(network: str, address: str) -> list[tuple[int, Any]]:
+def _targets(network: str, address: str, seconds: float | None) -> list[tuple[int, Any]]:
+    """Return (family, address for the kernel) for each address that `address` may mean."""
     if network in ("unix", "unixgram"):
         return [(socket_module.AF_UNIX, unix_sockaddr(address))]
-    return resolve(network, address, passive=False)
+    if seconds is None:
+        return resolve(network, address, passive=False)
+    search = scope.timeout(seconds)
+    try:
+        with search:
+            return resolve(network, address, passive=False)
+    except TimeoutError:
+        if not search.expired:
+            raise
+        raise _timed_out(network, address) from None
 
 
 def _share(now: float, deadline: float | None, addresses: int) -> float | None:
@@ -95,13 +133,16 @@ def _dial_one(
             fd.close()
             if exc.errno is not None:  # the kernel's own, ETIMEDOUT
                 raise
-            msg = f"dial {network} {address}: i/o timeout"
-            raise TimeoutError(msg) from None
+            raise _timed_out(network, address) from None
         except BaseException:
             fd.close()
             raise
         return SocketConn(sock, network if not is_tcp else "tcp", sockaddr, fd)
     raise AssertionError  # the last attempt returned or raised
+
+
+def _timed_out(network: str, address: str) -> TimeoutError:
+    return TimeoutError(f"dial {network} {address}: i/o timeout")
 
 
 _UNIX_KINDS = {"unix": socket_module.SOCK_STREAM, "unixgram": socket_module.SOCK_DGRAM}

@@ -11,6 +11,8 @@ A wait for the kernel, for another thread or for an object from outside is not d
 """
 
 from collections.abc import Callable
+from heapq import heappop, heappush
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from gopoll.runtime.timers import Timeline
@@ -28,11 +30,25 @@ bubbles = [0]  # how many there are: whoever makes an object need not ask where 
 class BubbleTime(Timeline):
     """The clock of a bubble, and who waits there until all others wait."""
 
-    __slots__ = ("idlers",)
+    __slots__ = ("go_on_in_child", "idlers")
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(
+        self, now: Callable[[], float], go_on_in_child: "Callable[[Goroutine[Any]], object]"
+    ) -> None:
         super().__init__(now)
+        self.go_on_in_child = go_on_in_child  # called with the goroutine that forked
         self.idlers: list[Waiter] = []
+
+    def shuffle_next(self, dice: Random) -> None:
+        """Let chance decide in which order the timers fire that are due next, at one instant."""
+        due = self.next_due()
+        together = []
+        while self.heap and self.heap[0][0] == due:
+            together.append(heappop(self.heap))
+        places = [seq for _, seq, _ in together]
+        dice.shuffle(places)
+        for (when, _, timer), seq in zip(together, places, strict=True):
+            heappush(self.heap, (when, seq, timer))
 
 
 def bubble_of(g: "Goroutine[Any] | None") -> BubbleTime | None:

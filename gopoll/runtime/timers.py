@@ -11,6 +11,10 @@ Invariants:
 - A timer fires once; its callback runs on the thread of the timeline's scheduler and must not park.
 
 A timer is armed (in the heap, `fn` set) or spent (`fn` is None: fired or cancelled), for ever.
+
+A signal handler or a finalizer may add and cancel in the middle of any of this. It gets in at calls
+and backward jumps only: so between a look at the heap and the change that relies on it there is
+neither.
 """
 
 from collections.abc import Callable
@@ -38,14 +42,13 @@ def check_seconds(value: float | None, what: str) -> None:
 
 
 class Timer:
-    """One entry of a timeline."""
+    """One entry of a timeline; only a timeline makes them."""
 
     __slots__ = ("arg", "fn", "when")
 
-    def __init__(self, when: float, fn: Callable[[Any], object], arg: object) -> None:
-        self.when = when
-        self.fn: Callable[[Any], object] | None = fn
-        self.arg = arg
+    when: float
+    fn: Callable[[Any], object] | None
+    arg: object
 
     def __repr__(self) -> str:
         return f"<Timer {'armed' if self.fn else 'spent'} when={self.when:.6f}>"
@@ -60,53 +63,68 @@ class Timeline:
         self.now = now
         self.heap: list[tuple[float, int, Timer]] = []
         self._seq = 0
-        self._cancelled = 0
+        self._cancelled = 0  # how many of those in the heap
 
     def __repr__(self) -> str:
-        return f"<Timeline {len(self.heap) - self._cancelled} timers>"
+        return f"<Timeline {len(self)} timers>"
 
     def __len__(self) -> int:
         return len(self.heap) - self._cancelled
 
     def add(self, when: float, fn: Callable[[Any], object], arg: object = None) -> Timer:
         """Call ``fn(arg)`` once the clock reads `when` or more."""
-        timer = Timer(when, fn, arg)
-        self._seq += 1
-        heappush(self.heap, (when, self._seq, timer))
+        timer = Timer()  # without an __init__: the call would be a third of the price
+        timer.when = when
+        timer.fn = fn
+        timer.arg = arg
+        seq = self._seq = self._seq + 1
+        heappush(self.heap, (when, seq, timer))
         return timer
 
     def cancel(self, timer: Timer) -> bool:
         """Disarm `timer`; False if it has fired or was cancelled before."""
-        if timer.fn is None:
+        fn, timer.fn = timer.fn, None
+        if fn is None:
             return False
-        timer.fn = timer.arg = None
+        timer.arg = None
         self._cancelled += 1
         if self._cancelled > _FEW and self._cancelled * 2 > len(self.heap):
-            self.heap = [entry for entry in self.heap if entry[2].fn is not None]
-            heapify(self.heap)
-            self._cancelled = 0
+            self._compact()
         return True
 
     def next_due(self) -> float | None:
         """When the earliest timer is due, or None if there is none."""
-        while self.heap:
-            when, _, timer = self.heap[0]
-            if timer.fn is not None:
-                return when
-            heappop(self.heap)
+        while True:
+            heap = self.heap
+            if not heap:
+                return None
+            if heap[0][2].fn is not None:
+                return heap[0][0]
+            heappop(heap)
             self._cancelled -= 1
-        return None
 
     def run_due(self) -> None:
         """Fire every timer that is due now, in order. Those they arm wait for the next call."""
         now = self.now()
         newest = self._seq
-        while self.heap and self.heap[0][0] <= now and self.heap[0][1] <= newest:
-            timer = heappop(self.heap)[2]
-            fn = timer.fn
+        while True:
+            heap = self.heap
+            if not heap or heap[0][0] > now or heap[0][1] > newest:
+                return
+            timer = heappop(heap)[2]
+            fn, timer.fn = timer.fn, None
             if fn is None:
                 self._cancelled -= 1
                 continue
-            arg = timer.arg
-            timer.fn = timer.arg = None
+            arg, timer.arg = timer.arg, None
             fn(arg)
+
+    def _compact(self) -> None:
+        """Drop the cancelled ones."""
+        newest = self._seq
+        live = [entry for entry in self.heap if entry[2].fn is not None]
+        heapify(live)
+        dropped = len(self.heap) - len(live)
+        if self._seq == newest:  # else a handler has added one meanwhile: another time
+            self.heap = live
+            self._cancelled -= dropped

@@ -53,7 +53,8 @@ def format_origin(g: Goroutine[Any]) -> str:
 
 def _header(g: Goroutine[Any]) -> str:
     state = g.state
-    if g.waiter is not None and (waited := monotonic() - g.since) >= _MINUTE:
+    waits = state not in ("running", "runnable", "dead")
+    if waits and (waited := monotonic() - g.since) >= _MINUTE:
         minutes = int(waited // _MINUTE)
         state += f", {minutes} minute{'s' if minutes > 1 else ''}"
     return f'goroutine {g.id} "{g.name}" [{state}]:\n'

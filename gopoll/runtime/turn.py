@@ -42,6 +42,8 @@ def begin(sched: "Scheduler") -> None:
         if sched.watchers:
             moved = [watcher() for watcher in tuple(sched.watchers)]
             if any(moved) and not runq:
+                if sched.poller is not None:
+                    _harvest(sched, 0)
                 continue
         if runq:
             if sched.poller is not None:

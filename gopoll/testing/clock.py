@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from gopoll.runtime.bubble import bubble_of
 from gopoll.runtime.proc import current
 from gopoll.runtime.timers import Timeline
 from gopoll.testing.idle import wait_idle
@@ -59,6 +60,9 @@ def fake_clock(start: float = 1_000_000.0) -> Iterator[FakeClock]:
     ``clock.advance(seconds)`` only.
     """
     g = current()
+    if bubble_of(g) is not None:
+        msg = "a bubble has a clock of its own"
+        raise RuntimeError(msg)
     clock = FakeClock(start)
     real, g.timeline = g.timeline, clock._timeline
     try:

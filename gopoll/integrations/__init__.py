@@ -1,0 +1,1 @@
+"""What plugs gopoll into other programs; the only room that may import them."""
