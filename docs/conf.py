@@ -27,6 +27,8 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!gopoll\.).*"),
     (r"py:.*", r"gopoll\.(\w+\.)*_?[A-Z](_co|_contra)?"),  # type variables
+    (r"py:.*", r"gopoll\.(\w+\.)*_\w+"),  # private protocols
+    (r"py:.*", r"gopoll\.runtime\.scope\.Endable"),  # what a context is to what waits
 ]
 
 PUBLIC_MODULES = [

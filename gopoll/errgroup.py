@@ -3,15 +3,15 @@
 ``golang.org/x/sync/errgroup`` with Python's ``with``: the block is left when all have ended, so no
 goroutine outlives the code that started it.
 
-    ==================================  ===================  =======================================
-    what happens                        ``g.ctx``            leaving the block raises
-    ==================================  ===================  =======================================
-    all is well                         done at the end      nothing
-    a goroutine fails, the first        done, with its cause its error; notes on it name the others
-    the body fails                      done, with its cause that; notes on it name the goroutines'
-    timeout, Ctrl-C, goexit() in the    done                 that, as soon as all have ended
+    ================================  ====================  ========================================
+    what happens                      ``g.ctx``             leaving the block raises
+    ================================  ====================  ========================================
+    all is well                       done at the end       nothing
+    a goroutine fails, the first      done, with its cause  its error; notes on it name the others
+    the body fails                    done, with its cause  that; notes on it name the goroutines'
+    timeout, Ctrl-C, goexit() in the  done                  that, as soon as all have ended
     body, or while it waits for them
-    ==================================  ===================  =======================================
+    ================================  ====================  ========================================
 
 Errors that only say that ``g.ctx`` is done are echoes: they get no note, and the body's gives way
 to the error that caused it.

@@ -23,7 +23,7 @@ from gopoll.sync.cond import Cond
 from gopoll.sync.mutex import Locker, Mutex
 from gopoll.sync.once import Once, once_func, once_value
 from gopoll.sync.pool import Pool
-from gopoll.sync.rwmutex import RWMutex
+from gopoll.sync.rwmutex import ReadLocker, RWMutex
 from gopoll.sync.semaphore import Semaphore
 from gopoll.sync.singleflight import Result, SingleFlight
 from gopoll.sync.waitgroup import WaitGroup
@@ -35,6 +35,7 @@ __all__ = [
     "Once",
     "Pool",
     "RWMutex",
+    "ReadLocker",
     "Result",
     "Semaphore",
     "SingleFlight",
