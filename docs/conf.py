@@ -37,6 +37,7 @@ PUBLIC_MODULES = [
     "gopoll.debug",
     "gopoll.errgroup",
     "gopoll.net",
+    "gopoll.os.signal",
     "gopoll.sync",
     "gopoll.testing",
     "gopoll.time",

@@ -6,8 +6,8 @@ registered once with epoll or kqueue, and the goroutine is parked until the kern
 This is the front door: the runtime is loaded here, the other rooms when they are first named.
 """
 
-import os
 from importlib import import_module
+from os import environ
 from typing import TYPE_CHECKING, Any
 
 from gopoll._original import get_ident, main_thread
@@ -20,7 +20,7 @@ from gopoll.runtime.proc import current, go, goexit, gosched, num_goroutine, run
 from gopoll.runtime.scope import timeout
 
 if TYPE_CHECKING:
-    from gopoll import context, debug, errgroup, net, sync, testing, time
+    from gopoll import context, debug, errgroup, net, os, sync, testing, time
     from gopoll._select import default, select
     from gopoll.chan import Chan, nil_chan
 
@@ -43,6 +43,7 @@ __all__ = [
     "nil_chan",
     "num_goroutine",
     "offload",
+    "os",
     "run",
     "select",
     "set_panic",
@@ -55,7 +56,7 @@ __all__ = [
     "wait_write",
 ]
 
-_rooms = ("context", "debug", "errgroup", "net", "sync", "testing", "time")
+_rooms = ("context", "debug", "errgroup", "net", "os", "sync", "testing", "time")
 _homes = {
     "Chan": "gopoll.chan",
     "nil_chan": "gopoll.chan",
@@ -74,7 +75,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(msg)
 
 
-if os.environ.get("GOPOLL_TRACEBACK") == "1" and get_ident() == main_thread().ident:
+if environ.get("GOPOLL_TRACEBACK") == "1" and get_ident() == main_thread().ident:
     import_module("gopoll.debug").install()
 
 

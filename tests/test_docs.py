@@ -18,6 +18,12 @@ NAME = re.compile(r"`gopoll\.([a-z_.]+\w)")
 OUTPUTS = {
     "README.md": ["hello, gopher\n"],
     "docs/channels.md": ["0\n1\n2\n", "...", "[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]\n"],
+    "docs/context.md": [
+        "0 1 2\nstopped: context canceled\n",
+        "True\ncontext deadline exceeded\n",
+        "clean up because of RuntimeError('shutting down')\n",
+        "c gives up\na gives up\nfailed: no b\n[0, 1, 4, 9, 16]\n",
+    ],
     "docs/debugging.md": ["goroutine ..."],
     "docs/gevent.md": ["timed out after 0.01 seconds True False\n", "3\n", "[0, 1, 4, 9, 16]\n"],
     "docs/go.md": [
@@ -43,6 +49,15 @@ OUTPUTS = {
         "nobody wrote in time\nb'late'\n",
         "b'ping' 127.0.0.1\n",
     ],
+    "docs/signals.md": ["SIGTERM\n", "{'interrupt signal received'}\n"],
+    "docs/sync.md": [
+        "100\n",
+        "loading\n['blue', 'blue', 'blue']\n",
+        "one soup\nno more orders\n",
+        "10 pages, at most 3 at a time\n",
+        "fetching\n[('the page', True), ('the page', True), ('the page', True)]\n",
+        "True\n",
+    ],
     "docs/testing.md": [
         "",
         "the block is over, and the goroutines in the bubble are asleep - deadlock!\n",
@@ -51,6 +66,15 @@ OUTPUTS = {
         "",
         "1 goroutines were left behind:\n",
         "",
+    ],
+    "docs/time.md": [
+        "timed out after 0.01 seconds\n",
+        "attempt 0 expired: True\nonce more; all in all expired: False\n"
+        "attempt 1 expired: True\nonce more; all in all expired: False\n",
+        "nothing new\n",
+        "True\n8.0\nFalse\n",
+        "10.0\n40.0\n",
+        "quiet so far\nnothing heard for 30 seconds\n",
     ],
 }
 

@@ -33,6 +33,7 @@ PUBLIC = {
         with_cancel_cause with_deadline with_timeout with_value without_cancel
     """,
     "gopoll.errgroup": "Group",
+    "gopoll.os.signal": "ignore ignored notify notify_context reset stop",
     "gopoll.debug": "dump install",
     "gopoll.testing": "bubble fake_clock no_leaks seeded wait_idle",
 }
@@ -40,7 +41,7 @@ PUBLIC = {
 # `import gopoll` leaves these alone: rooms load on first use, and early patching stays possible.
 LAZY = [
     *("gopoll.net", "gopoll.sync", "gopoll.context", "gopoll.errgroup"),
-    *("gopoll.debug", "gopoll.testing", "asyncio", "logging", "ssl", "subprocess"),
+    *("gopoll.os", "gopoll.debug", "gopoll.testing", "asyncio", "logging", "ssl", "subprocess"),
 ]
 
 

@@ -372,3 +372,11 @@ def test_now_is_the_time_in_seconds(clock):
     assert time.now() == 0
     clock.advance(1.5)
     assert time.now() == 1.5
+
+
+def test_a_timer_tells_its_state(clock):
+    timer, call = time.Timer(1), time.after_func(1, print, end="")
+    assert (repr(timer), repr(call)) == ("<Timer due at 1.000000>",) * 2
+    timer.stop()
+    call.stop()
+    assert (repr(timer), repr(call)) == ("<Timer stopped>",) * 2

@@ -324,14 +324,6 @@ def test_not_callable():
             time.after_func(1, wrong)
 
 
-def test_repr_tells_the_state(clock):
-    timer, call = time.Timer(1), time.after_func(1, print, end="")
-    assert (repr(timer), repr(call)) == ("<Timer due at 1.000000>",) * 2
-    timer.stop()
-    call.stop()
-    assert (repr(timer), repr(call)) == ("<Timer stopped>",) * 2
-
-
 def test_a_call_belongs_to_the_thread_that_made_it():
     threads = Chan(2)
 

@@ -11,7 +11,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from gopoll._original import allocate_lock, get_ident, start_new_thread
+from gopoll._original import allocate_lock, get_ident, start_new_thread, thread_count
 from gopoll.runtime import fork, outside
 from gopoll.runtime.guard import Guard, calls_user_code
 from gopoll.runtime.sched import schedulers, this
@@ -131,7 +131,14 @@ class _Pool(Guard):
 
 
 _pool = _Pool()
-fork.in_child(_pool.renew)
+
+
+def _renew_in_child() -> None:
+    _pool.renew()
+    outside.own_threads[0] = thread_count()  # a thread that forked is counted, though it is main
+
+
+fork.in_child(_renew_in_child)
 
 
 def offload(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -88,7 +88,7 @@ class timeout(Scope):  # noqa: N801 - reads as a statement: with timeout(5):
 
     Raises:
         TimeoutError: At the end of the block, if a wait in it was cut short.
-        TypeError, ValueError: `seconds` is no number.
+        TypeError, ValueError, OverflowError: `seconds` is no number of them.
     """
 
     __slots__ = ("_seconds", "_timeline", "_timer")
@@ -96,7 +96,7 @@ class timeout(Scope):  # noqa: N801 - reads as a statement: with timeout(5):
     def __init__(self, seconds: float | None) -> None:
         super().__init__()
         check_seconds(seconds, "timeout")
-        self._seconds = seconds
+        self._seconds = None if seconds is None else float(seconds)
         self._timer: Timer | None = None
 
     @property

@@ -165,6 +165,15 @@ def test_the_timeout_of_the_leader_is_not_the_timeout_of_all(flights):
         assert gone(flights)
 
 
+def test_a_follower_that_leads_alone_shares_with_nobody(flights):
+    gate = Chan()
+    leader, follower = (parked(outcome, flights.do, "key", gate.recv) for _ in range(2))
+    interrupt(leader)
+    leader.join()
+    gate.send(1)
+    assert follower.result() == (1, False)
+
+
 def test_channels_go_on_without_the_leader(flights):
     leader = parked(outcome, flights.do, "key", Chan().recv)
     channels = [flights.do_chan("key", lambda n=n: n) for n in range(2)]
