@@ -44,11 +44,9 @@ def _after_fork_in_child() -> None:
             obj.renew_after_fork()
     if mine is not None:
         survivor = mine.current or mine.main
-        timeline = mine.timeline
         this.sched = schedulers[get_ident()] = Scheduler(survivor)
         this.sched.running = mine.running
-        if survivor.timeline is timeline:
-            survivor.timeline = this.sched.timeline
+        this.sched.timeline = mine.timeline  # a timeout that is open goes on
     interrupt.forget()
     for fn in _in_child:
         fn()

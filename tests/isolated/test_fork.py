@@ -403,3 +403,21 @@ def test_subprocesses_inside_of_goroutines():
     gopoll.run(main)
     """
     succeed(code, says="0 1 2 3", timeout=40)
+
+
+def test_a_timeout_that_is_open_goes_on_in_the_child():
+    code = """
+    def main():
+        ctx, cancel = gopoll.context.with_timeout(gopoll.context.background(), 0.02)
+        try:
+            with gopoll.timeout(0.01):
+                pid = os.fork()
+                Chan().recv()
+        except TimeoutError:
+            ctx.done().recv()
+            if pid == 0:
+                os._exit(3)
+        print(wait_for(pid))
+    gopoll.run(main)
+    """
+    succeed(code, says="3")
