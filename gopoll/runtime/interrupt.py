@@ -40,7 +40,7 @@ from gopoll.runtime.sched import Scheduler, this
 
 __all__ = ["forget", "install", "uninstall"]
 
-_AGAIN = 0.005
+_AGAIN = 0.002
 
 
 class _Pending:
@@ -56,6 +56,12 @@ class _Pending:
         self.again = False  # the signal on its way is not the keyboard's, but our thread's
         self.thread_runs = False
 
+    def raised_in(self, main: Goroutine[Any]) -> None:
+        self.is_set = False
+        if main.pending is not None:
+            others = [e for e in main.pending if not isinstance(e, KeyboardInterrupt)]
+            main.pending = others or None
+
     def waits(self, main: Goroutine[Any]) -> bool:
         return self.is_set or any(isinstance(e, KeyboardInterrupt) for e in main.pending or ())
 
@@ -70,9 +76,22 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Give the place back."""
-    if get_ident() == main_thread().ident and getsignal(SIGINT) is _dispatch:
-        set_signal(SIGINT, default_int_handler)
+    """Give the place back, once the last signal of our own thread has come.
+
+    Raises:
+        KeyboardInterrupt: It was still to be raised.
+    """
+    if get_ident() != main_thread().ident or getsignal(SIGINT) is not _dispatch:
+        return
+    main = this.sched.main
+    waits = False
+    while _pending.waits(main) or _pending.thread_runs:
+        waits = waits or _pending.waits(main)
+        _pending.raised_in(main)
+        sleep(_AGAIN / 5)
+    set_signal(SIGINT, default_int_handler)
+    if waits:
+        raise KeyboardInterrupt
 
 
 def forget() -> None:
@@ -81,17 +100,14 @@ def forget() -> None:
 
 
 def _dispatch(_signum: int, frame: FrameType | None) -> None:
+    again, _pending.again = _pending.again, False  # before any call: our thread may come in there
     sched = this.sched
     main = sched.main
-    waits, again = _pending.waits(main), _pending.again
-    _pending.again = False
+    waits = _pending.waits(main)
     if again and not waits:
         return
     if sched.current is main and in_user_code(frame):
-        _pending.is_set = False
-        if main.pending is not None:
-            others = [e for e in main.pending if not isinstance(e, KeyboardInterrupt)]
-            main.pending = others or None
+        _pending.raised_in(main)
         raise KeyboardInterrupt
     if not waits:
         _pending.is_set = True
@@ -127,7 +143,7 @@ def _raise_again(main: Goroutine[Any]) -> None:
     try:
         sleep(_AGAIN)
         while _pending.waits(main):
-            _pending.again = True
+            _pending.again = True  # and at once, for main comes in between at calls only:
             interrupt_main(SIGINT)
             sleep(_AGAIN)
     finally:

@@ -38,7 +38,6 @@ def go(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Goroutine[T]
     return g
 
 
-@calls_user_code
 def run(main: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Call ``main(*args, **kwargs)`` as the main goroutine; return its value or raise its error.
 
@@ -56,7 +55,7 @@ def run(main: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     try:
         sched.running = True
         interrupt.install()
-        return main(*args, **kwargs)
+        return _call(main, args, kwargs)
     except GoExit:
         # The others go on; when the last of them ends, or sleeps for ever, that is a deadlock.
         sched.park(Waiter(sched.main), "goexit")
@@ -67,6 +66,11 @@ def run(main: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
             lifetime.shut_down(sched)
         finally:
             interrupt.uninstall()
+
+
+@calls_user_code
+def _call(main: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+    return main(*args, **kwargs)
 
 
 def gosched() -> None:
