@@ -69,8 +69,10 @@ OUTPUTS = {
     ],
     "docs/time.md": [
         "timed out after 0.01 seconds\n",
-        "attempt 0 expired: True\nonce more; all in all expired: False\n"
-        "attempt 1 expired: True\nonce more; all in all expired: False\n",
+        (
+            "attempt 0 expired: True\nonce more; all in all expired: False\n"
+            "attempt 1 expired: True\nonce more; all in all expired: False\n"
+        ),
         "nothing new\n",
         "True\n8.0\nFalse\n",
         "10.0\n40.0\n",
