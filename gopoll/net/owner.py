@@ -6,7 +6,7 @@ packet sockets. Whoever forgets to close one gets a ResourceWarning, as from a s
 
 import warnings
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from gopoll._original import Socket
 from gopoll.fd import FD
@@ -33,10 +33,10 @@ class Owner:
         except OSError:  # the peer is gone, or the descriptor was closed behind our back
             return f"<{kind} {self._network} {self._fd!r}>"
 
-    def __del__(self) -> None:
+    def __del__(self, _warn: Any = warnings.warn) -> None:  # at the end modules are empty
         fd = getattr(self, "_fd", None)
         if fd is not None and not fd.closing:
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+            _warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
             fd.close()
 
     @property

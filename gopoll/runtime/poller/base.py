@@ -21,6 +21,16 @@ A poller *reports*; it never schedules, never calls up, and knows nothing of gor
     Wait at most `timeout` seconds (None: for ever, 0: not at all) and return what became ready, as
     a list of (target, modes). Rounds up, so that a short timeout never becomes a busy loop. A
     signal whose handler returns does not end the wait; one whose handler raises does.
+``watch_process(pid, fd, target)``
+    Report once, as READ, that the child `pid` has ended, also if it had before; nobody has reaped
+    it. `fd` is a descriptor of it, where the system has such (Linux: pidfd), else negative: a
+    poller of descriptors arms it, kqueue needs only the number (EVFILT_PROC, NOTE_EXIT). Returns
+    False if it cannot: then a thread must wait. ProcessLookupError says that the process is ending
+    or gone, and nothing will be reported. `evict` may come, as for `arm`. The report never tells
+    how the process has ended, nor reaps it.
+``forget_process(pid, fd, target)``
+    Take that back, whether it was reported or not; must come before ``close(fd)``. Does nothing if
+    `target` does not watch the process.
 ``find(fd)``
     What is registered or armed under the number, or None.
 ``targets()``
@@ -78,6 +88,12 @@ class Poller(Protocol):
 
     def unregister(self, fd: int, target: Target) -> None:
         """Forget `fd`."""
+
+    def watch_process(self, pid: int, fd: int, target: Target) -> bool:
+        """Ask for one report of the end of a child; False if that cannot be had."""
+
+    def forget_process(self, pid: int, fd: int, target: Target) -> None:
+        """Take that back."""
 
     def poll(self, timeout: float | None) -> Events:
         """Return what became ready."""

@@ -96,6 +96,14 @@ class Epoll:
             if exc.errno not in (errno.EBADF, errno.ENOENT, errno.EPERM):
                 raise
 
+    def watch_process(self, pid: int, fd: int, target: Target) -> bool:  # noqa: ARG002 - of kqueue
+        """Ask for one report of the end of a child; False if that cannot be had."""
+        return fd >= 0 and self.arm(fd, target, READ)
+
+    def forget_process(self, pid: int, fd: int, target: Target) -> None:  # noqa: ARG002 - the same
+        """Take that back."""
+        self.unregister(fd, target)
+
     def poll(self, timeout: float | None) -> Events:
         """Return what became ready."""
         wait = -1.0 if timeout is None else min(timeout, _MAX_SECONDS)

@@ -1,7 +1,8 @@
 """kqueue: edge-triggered by EV_CLEAR, one registration of two filters for a descriptor's life.
 
 A knote carries `udata`, so each registration gets a serial number of its own and an event that was
-queued for an earlier owner of the same number finds nobody.
+queued for an earlier owner of the same number finds nobody. The end of a process is one knote for
+all who watch it; a kernel that has told it forgets the knote.
 """
 
 from typing import Any, ClassVar
@@ -22,7 +23,7 @@ class Kqueue:
     edge: ClassVar[bool] = True
     tells_urgent: ClassVar[bool] = False
 
-    __slots__ = ("_kqueue", "_serial", "_serials", "_targets")
+    __slots__ = ("_kqueue", "_processes", "_serial", "_serials", "_targets")
 
     @staticmethod
     def available() -> bool:
@@ -34,6 +35,7 @@ class Kqueue:
         self._serial = 0
         self._serials: dict[int, int] = {}  # descriptor -> serial of its registration
         self._targets: dict[int, Target] = {}  # serial -> target
+        self._processes: dict[int, list[Target]] = {}  # process -> who watches it
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {len(self._targets)} descriptors>"
@@ -85,6 +87,28 @@ class Kqueue:
                 if exc.errno not in (errno.EBADF, errno.ENOENT):
                     raise
 
+    def watch_process(self, pid: int, fd: int, target: Target) -> bool:  # noqa: ARG002 - of others
+        """Ask for one report of the end of a child; False if that cannot be had."""
+        watching = self._processes.get(pid)
+        if watching is None:
+            self._change_process(pid, _select.KQ_EV_ADD | _select.KQ_EV_ONESHOT)
+            watching = self._processes[pid] = []
+        watching.append(target)
+        return True
+
+    def forget_process(self, pid: int, fd: int, target: Target) -> None:  # noqa: ARG002 - the same
+        """Take that back."""
+        watching = self._processes.get(pid, [])
+        if target in watching:
+            watching.remove(target)
+            if not watching:
+                del self._processes[pid]
+                try:
+                    self._change_process(pid, _select.KQ_EV_DELETE)
+                except OSError as exc:
+                    if exc.errno not in (errno.ENOENT, errno.ESRCH):  # it has ended meanwhile
+                        raise
+
     def poll(self, timeout: float | None) -> Events:
         """Return what became ready."""
         wait = None if timeout is None else min(timeout, _MAX_SECONDS)
@@ -93,6 +117,9 @@ class Kqueue:
         for event in self._kqueue.control(None, MAX_EVENTS, wait):
             target = find(event.udata)
             if target is None:
+                if event.filter == _select.KQ_FILTER_PROC:
+                    watching = self._processes.pop(event.ident, ())
+                    ready.extend((watcher, READ) for watcher in watching)
                 continue
             modes = READ if event.filter == _select.KQ_FILTER_READ else WRITE
             if event.flags & (_select.KQ_EV_EOF | _select.KQ_EV_ERROR):
@@ -107,7 +134,10 @@ class Kqueue:
 
     def targets(self) -> list[Target]:
         """Return everything that is registered."""
-        return list(self._targets.values())
+        everybody = list(self._targets.values())
+        for watching in self._processes.values():
+            everybody.extend(watching)
+        return everybody
 
     def close(self) -> None:
         """Give back the poller's own descriptor."""
@@ -131,3 +161,7 @@ class Kqueue:
             filters.append(_select.KQ_FILTER_WRITE)
         changes = [_select.kevent(fd, which, flags, udata=serial) for which in filters]
         self._kqueue.control(changes, 0, 0)
+
+    def _change_process(self, pid: int, flags: int) -> None:
+        change = _select.kevent(pid, _select.KQ_FILTER_PROC, flags, fflags=_select.KQ_NOTE_EXIT)
+        self._kqueue.control([change], 0, 0)

@@ -64,6 +64,14 @@ class Poll:
         del self._targets[fd]
         self._disarm(fd)
 
+    def watch_process(self, pid: int, fd: int, target: Target) -> bool:  # noqa: ARG002 - of kqueue
+        """Ask for one report of the end of a child; False if that cannot be had."""
+        return fd >= 0 and self.arm(fd, target, READ)
+
+    def forget_process(self, pid: int, fd: int, target: Target) -> None:  # noqa: ARG002 - the same
+        """Take that back."""
+        self.unregister(fd, target)
+
     def poll(self, timeout: float | None) -> Events:
         """Return what became ready."""
         # Milliseconds; CPython rounds them up.

@@ -61,6 +61,14 @@ class Select:
             del self._targets[fd]
             self._disarm(fd)
 
+    def watch_process(self, pid: int, fd: int, target: Target) -> bool:  # noqa: ARG002 - of kqueue
+        """Ask for one report of the end of a child; False if that cannot be had."""
+        return 0 <= fd < _SETSIZE and self.arm(fd, target, READ)
+
+    def forget_process(self, pid: int, fd: int, target: Target) -> None:  # noqa: ARG002 - the same
+        """Take that back."""
+        self.unregister(fd, target)
+
     def poll(self, timeout: float | None) -> Events:
         """Return what became ready."""
         wait = None if timeout is None else min(timeout, _MAX_SECONDS)
