@@ -12,7 +12,7 @@ from tests.support.script import ROOT, run_script
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SNIPPET = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NAME = re.compile(r"`gopoll\.([a-z_.]+\w)")
+NAME = re.compile(r"`gopoll\.([a-z_][\w.]*)")
 
 # What the snippets of each page print, in order; a text that ends in ... is the beginning.
 OUTPUTS = {
@@ -25,6 +25,7 @@ OUTPUTS = {
         "c gives up\na gives up\nfailed: no b\n[0, 1, 4, 9, 16]\n",
     ],
     "docs/debugging.md": ["goroutine ..."],
+    "docs/files.md": ["b'through a pipe\\n'\nnobody wrote in time\n", "['one', 'two']\n"],
     "docs/gevent.md": ["timed out after 0.01 seconds True False\n", "3\n", "[0, 1, 4, 9, 16]\n"],
     "docs/go.md": [
         "5\n",
@@ -48,6 +49,11 @@ OUTPUTS = {
         "b'HELLO'\n",
         "nobody wrote in time\nb'late'\n",
         "b'ping' 127.0.0.1\n",
+    ],
+    "docs/processes.md": [
+        "0 b'bear\\ngopher\\n'\ntimed out after 0.01 seconds and it ended with -15\n",
+        "b'hello\\n'\n0\n",
+        "3\n",
     ],
     "docs/signals.md": ["SIGTERM\n", "{'interrupt signal received'}\n"],
     "docs/sync.md": [
@@ -78,6 +84,7 @@ OUTPUTS = {
         "10.0\n40.0\n",
         "quiet so far\nnothing heard for 30 seconds\n",
     ],
+    "docs/watch.md": ["CREATE news.txt\nRENAME news.txt\nCREATE old news.txt\n", "1000 False\n"],
 }
 
 

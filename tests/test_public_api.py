@@ -33,6 +33,9 @@ PUBLIC = {
         with_cancel_cause with_deadline with_timeout with_value without_cancel
     """,
     "gopoll.errgroup": "Group",
+    "gopoll.os.file": "File open_fifo pipe stderr stdin stdout",
+    "gopoll.os.process": "Process run wait_pid",
+    "gopoll.os.watch": "Event Op Watcher",
     "gopoll.os.signal": "ignore ignored notify notify_context reset stop",
     "gopoll.debug": "dump install",
     "gopoll.testing": "bubble fake_clock no_leaks seeded wait_idle",

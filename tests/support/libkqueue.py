@@ -21,11 +21,13 @@ import errno
 import functools
 import math
 import os
+import re
 import select
 import time
 import weakref
 from collections import deque
 from collections.abc import Iterable
+from pathlib import Path
 from threading import Lock  # the real one, should a test patch the module later
 from typing import Any, Protocol
 
@@ -121,8 +123,48 @@ def _library() -> Any:
     return library
 
 
+def _epoll_of(fd: int) -> int:
+    # A kqueue can be polled. The number libkqueue gives out is one end of a pipe and never ready;
+    # what is ready when the kqueue is, is the epoll set that holds the other end. A second set
+    # holds it as well, but not to read.
+    descriptors, infos = Path("/proc/self/fd"), Path("/proc/self/fdinfo")
+    pipe = (descriptors / str(fd)).readlink()
+    sets, ends = [], []
+    for link in descriptors.iterdir():
+        try:
+            target = link.readlink()
+            if target == pipe and int(link.name) != fd:
+                ends.append(int(link.name))
+            elif target == Path("anon_inode:[eventpoll]"):
+                sets.append((int(link.name), (infos / link.name).read_text()))
+        except FileNotFoundError:  # the one that listed them, or another thread's
+            continue
+    for number, info in sets:
+        for tfd, events in re.findall(r"tfd:\s+(\d+) events:\s+([0-9a-f]+)", info):
+            if int(tfd) in ends and int(events, 16) & select.EPOLLIN:
+                return number
+    return fd
+
+
 def _error(code: int) -> OSError:
     return OSError(code, os.strerror(code))
+
+
+class _Process:
+    """A descriptor of a process, inside of another that no kernel shows as a file."""
+
+    def __init__(self, change: kevent) -> None:
+        self.change = change
+        self._process = os.pidfd_open(change.ident)
+        self._epoll = select.epoll()
+        self._epoll.register(self._process, select.EPOLLIN)
+
+    def fileno(self) -> int:
+        return self._epoll.fileno()
+
+    def close(self) -> None:
+        self._epoll.close()
+        os.close(self._process)
 
 
 class kqueue:
@@ -130,13 +172,17 @@ class kqueue:
         self._fd: int = _library().kqueue()
         if self._fd < 0:
             raise _error(ctypes.get_errno())
+        self._pollable = _epoll_of(self._fd)
         self._kevent = _library().kevent
         self._files: dict[int, tuple[int, int]] = {}
         self._surplus: deque[kevent] = deque()
+        self._processes: dict[int, _Process] = {}
         self._lock = Lock()
         _alive.add(self)
 
     def close(self) -> None:
+        while self._processes:
+            self._processes.popitem()[1].close()
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
@@ -152,12 +198,13 @@ class kqueue:
     def fileno(self) -> int:
         if self._fd < 0:
             raise ValueError("I/O operation on closed kqueue object")
-        return self._fd
+        return self._pollable
 
     def control(
         self, changelist: Iterable[kevent] | None, max_events: int, timeout: float | None = None, /
     ) -> list[kevent]:
-        fd = self.fileno()
+        self.fileno()  # raises if it is closed
+        fd = self._fd
         if max_events < 0:
             raise ValueError(f"Length of eventlist must be 0 or positive, got {max_events}")
         if timeout is not None and timeout < 0:
@@ -197,8 +244,9 @@ class kqueue:
             limit = _Timespec(*divmod(left, 10**9))
             got = self._kevent(fd, None, 0, events, _CAPACITY, ctypes.byref(limit))
             if got > 0:
+                found = [self._ended(event) or event for event in events[:got]]
                 with self._lock:
-                    self._surplus.extend(events[:got])
+                    self._surplus.extend(found)
                 return
             if got < 0 and (code := ctypes.get_errno()) != errno.EINTR:
                 raise _error(code)
@@ -208,6 +256,8 @@ class kqueue:
                 return
 
     def _apply(self, fd: int, change: kevent) -> int:
+        if change.filter == KQ_FILTER_PROC:
+            return self._apply_process(fd, change)
         if change.filter in (KQ_FILTER_READ, KQ_FILTER_WRITE):
             if change.flags & KQ_EV_ADD:
                 self._forget_closed(fd, change.ident)
@@ -216,6 +266,38 @@ class kqueue:
         if self._kevent(fd, ctypes.byref(change), 1, None, 0, None) < 0:
             return ctypes.get_errno()
         return 0
+
+    def _apply_process(self, fd: int, change: kevent) -> int:
+        # libkqueue asks for the status of a process when it reports the end. If somebody has
+        # reaped it by then the report is lost, and so is all that came with it in one batch: the
+        # edges of descriptors. So the end is taken from a descriptor of the process instead.
+        known = self._processes.pop(change.ident, None)
+        if known is not None:
+            delete = kevent(known, KQ_FILTER_READ, KQ_EV_DELETE)
+            self._kevent(fd, ctypes.byref(delete), 1, None, 0, None)
+            known.close()
+        if change.flags & KQ_EV_DELETE:
+            return 0 if known is not None else errno.ENOENT
+        try:
+            process = _Process(change)
+        except OSError as error:
+            return error.errno or errno.ESRCH
+        add = kevent(process, KQ_FILTER_READ, KQ_EV_ADD | KQ_EV_ONESHOT)
+        if self._kevent(fd, ctypes.byref(add), 1, None, 0, None) < 0:
+            process.close()
+            return ctypes.get_errno()
+        self._processes[change.ident] = process
+        return 0
+
+    def _ended(self, event: kevent) -> kevent | None:
+        for ident, process in tuple(self._processes.items()):
+            if event.filter == KQ_FILTER_READ and process.fileno() == event.ident:
+                del self._processes[ident]
+                process.close()
+                change = process.change
+                flags = change.flags | KQ_EV_EOF
+                return kevent(ident, KQ_FILTER_PROC, flags, KQ_NOTE_EXIT, 0, change.udata)
+        return None
 
     def _forget_closed(self, fd: int, ident: int) -> None:
         # A kqueue drops a descriptor that is closed. libkqueue does not notice, and would take
