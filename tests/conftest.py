@@ -6,6 +6,7 @@ poller of the whole run; ``GOPOLL_TEST_SEED``, or ``--gopoll-seed``, a schedulin
 """
 
 import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,14 @@ if os.environ.get("GOPOLL_POLLER") == "kqueue":
     libkqueue.install()  # before gopoll looks for the names in the select module
 
 import gopoll
+
+# A shell lets what it runs in the background ignore these, nohup the first; the programs that tests
+# start would inherit it.
+for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["pytester", "gopoll.integrations.pytest_plugin"]
 

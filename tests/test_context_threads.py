@@ -23,7 +23,7 @@ from gopoll.runtime.sched import this
 from gopoll.runtime.scope import until
 from gopoll.testing import fake_clock, wait_idle
 from tests.support.parking import in_thread, outcome
-from tests.support.program import succeed
+from tests.support.program import must_succeed
 from tests.support.threads import SOON, at_once, running, when_asleep
 
 HOUR = 3600.0
@@ -207,7 +207,7 @@ def test_stop_and_cancel_race_for_an_after_func():
 
 def test_a_handler_cancels_in_the_middle_of_anything():
     """At each of its steps a handler strikes that cancels; afterwards all is as it should be."""
-    succeed(
+    must_succeed(
         """
         from gopoll.context import Canceled, background, with_cancel, with_timeout
         from gopoll.testing import fake_clock
@@ -294,7 +294,7 @@ def test_a_handler_ends_the_sleep_of_the_scheduler():
 
 def test_a_deadline_made_by_a_handler_while_all_sleep():
     """Also where signals do not end the sleep, since the program hears them by itself."""
-    succeed(
+    must_succeed(
         """
         from gopoll.context import after_func, background, with_timeout
         _, number = os.pipe()
@@ -482,7 +482,7 @@ def test_a_stranger_ends_waits_too():
 
 
 def test_a_deadlock_names_who_waits_for_a_context():
-    succeed(
+    must_succeed(
         """
         from gopoll.context import background, with_cancel
         def main():
@@ -498,7 +498,7 @@ def test_a_deadlock_names_who_waits_for_a_context():
 
 
 def test_a_deadline_is_no_deadlock_and_is_slept_for():
-    succeed(
+    must_succeed(
         """
         from gopoll.context import background, with_deadline
         def main():

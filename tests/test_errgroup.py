@@ -21,7 +21,7 @@ from gopoll.errors import GoExit
 from gopoll.runtime.scope import until
 from gopoll.testing import fake_clock, wait_idle
 from tests.support.parking import in_thread, outcome
-from tests.support.program import succeed
+from tests.support.program import must_succeed
 from tests.support.threads import SOON, running
 
 DOOM = ValueError("doomed")
@@ -494,7 +494,7 @@ def test_exit_in_a_goroutine_means_the_program():
 
 
 def test_ctrl_c_in_the_body():
-    succeed(
+    must_succeed(
         """
         from gopoll.errgroup import Group
         ended = []
@@ -517,7 +517,7 @@ def test_ctrl_c_in_the_body():
 
 
 def test_ctrl_c_while_it_waits_for_the_rest():
-    succeed(
+    must_succeed(
         """
         from gopoll.errgroup import Group
         ended = []
@@ -539,7 +539,7 @@ def test_ctrl_c_while_it_waits_for_the_rest():
 
 def test_a_second_ctrl_c_while_it_waits_for_the_rest():
     """The rest is waited for all the same; the second is raised at the next wait."""
-    succeed(
+    must_succeed(
         """
         from gopoll.errgroup import Group
         from gopoll.runtime import sched as runtime
@@ -576,7 +576,7 @@ def test_a_second_ctrl_c_while_it_waits_for_the_rest():
 
 def test_members_that_sleep_for_ever_are_a_deadlock():
     """Once the end of the context has not woken them."""
-    succeed(
+    must_succeed(
         """
         from gopoll.errgroup import Group
         def obedient(ctx):
@@ -596,7 +596,7 @@ def test_members_that_sleep_for_ever_are_a_deadlock():
 
 
 def test_when_the_program_ends_groups_end():
-    succeed(
+    must_succeed(
         """
         from gopoll.errgroup import Group
         def member():
@@ -697,7 +697,7 @@ def test_another_thread_waits_for_the_group():
 
 
 def test_in_a_forked_child_nobody_waits_for_those_of_the_parent():
-    succeed(
+    must_succeed(
         """
         from gopoll.errgroup import Group
         def main():
@@ -724,7 +724,7 @@ def test_in_a_forked_child_nobody_waits_for_those_of_the_parent():
 
 def test_a_member_that_forks_is_main_in_the_child():
     """Its error is that of the child, since nobody waits for it there."""
-    succeed(
+    must_succeed(
         """
         from gopoll.errgroup import Group
         def member():

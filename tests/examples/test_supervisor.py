@@ -23,7 +23,7 @@ def lines(example, wanted):
     return seen
 
 
-def ended_by(example, signum):
+def must_end_by(example, signum):
     example.process.send_signal(signum)
     status, output = example.end()
     assert status == 0
@@ -47,7 +47,7 @@ def is_gone(pid):
 def test_it_stops_all_of_them(signum):
     with started("supervisor.py", "sleep 1000", "sleep 2000") as example:
         pids = [started_as(example.process.stdout.readline()) for _ in range(2)]
-        output = ended_by(example, signum)
+        output = must_end_by(example, signum)
         assert {f"sleep {n}000: ended with -15" for n in (1, 2)} <= set(output.splitlines())
         assert all(map(is_gone, pids))
 
@@ -57,7 +57,7 @@ def test_it_restarts_what_ends():
         seen = [example.process.stdout.readline() for _ in range(12)]
         assert len({started_as(line) for line in seen[0::2]}) == 6
         assert {line.rpartition(": ")[2] for line in seen[1::2]} == {"ended with 7\n"}
-        ended_by(example, signal.SIGTERM)
+        must_end_by(example, signal.SIGTERM)
 
 
 def test_who_does_not_end_in_time_is_killed():
@@ -65,7 +65,7 @@ def test_who_does_not_end_in_time_is_killed():
         seen = "".join(example.process.stdout.readline() for _ in range(2))
         assert "ready\n" in seen  # who comes first is open
         pid = int(re.search(r"started as (\d+)", seen)[1])
-        output = ended_by(example, signal.SIGTERM)
+        output = must_end_by(example, signal.SIGTERM)
         assert f"{STUBBORN}: ended with -9\n" in output
         assert is_gone(pid)
 
@@ -75,13 +75,13 @@ def test_a_program_that_is_not_there_does_not_disturb_the_others():
         seen = "\n".join(lines(example, "started as"))
         assert "/no/such: [Errno 2] No such file or directory" in seen
         assert "': No closing quotation" in seen
-        assert "sleep 1000: ended with -15" in ended_by(example, signal.SIGTERM)
+        assert "sleep 1000: ended with -15" in must_end_by(example, signal.SIGTERM)
 
 
 def test_a_pause_ends_with_the_signal():
     with started("supervisor.py", "--pause", "1000", "--longest", "1000", "true") as example:
         lines(example, "ended with 0")
-        ended_by(example, signal.SIGTERM)
+        must_end_by(example, signal.SIGTERM)
 
 
 def test_it_wants_a_command():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.program import succeed
+from tests.support.program import must_succeed
 
 pytestmark = pytest.mark.network
 
@@ -44,7 +44,7 @@ def test_a_thousand_connections_reset_in_the_same_instant():
     gopoll.run(main)
     print('done')
     """
-    succeed(code, says="done", timeout=50)
+    must_succeed(code, says="done", timeout=50)
 
 
 def test_too_many_open_files_make_a_server_pause_and_nothing_else():
@@ -80,7 +80,7 @@ def test_too_many_open_files_make_a_server_pause_and_nothing_else():
     gopoll.run(main)
     print('done')
     """
-    succeed(code, says="done", timeout=30)
+    must_succeed(code, says="done", timeout=30)
 
 
 @pytest.mark.parametrize("cap", [0, 1, 100_000])
@@ -113,7 +113,7 @@ def test_finalizers_that_send_on_the_channel_that_is_in_use(cap: int):
     assert sent or ch.cap < 2  # when finalizers run is Python's affair
     print('done')
     """
-    succeed(code, says="done")
+    must_succeed(code, says="done")
 
 
 def test_endless_recursion_in_a_goroutine_ends_that_goroutine_only():
@@ -137,7 +137,7 @@ def test_endless_recursion_in_a_goroutine_ends_that_goroutine_only():
     assert go(depth).result() >= full - 50
     print('done')
     """
-    succeed(code, says="done")
+    must_succeed(code, says="done")
 
 
 def test_goroutines_do_not_inherit_the_depth_of_those_who_start_them():
@@ -166,7 +166,7 @@ def test_goroutines_do_not_inherit_the_depth_of_those_who_start_them():
     assert results[0] >= shallow - 50, (results, shallow)
     print('done')
     """
-    succeed(code, says="done")
+    must_succeed(code, says="done")
 
 
 def test_a_goroutine_that_uses_greenlets_itself():
@@ -195,7 +195,7 @@ def test_a_goroutine_that_uses_greenlets_itself():
     assert list(out) == [*range(50), 'inner ends']
     print('done')
     """
-    succeed(code, says="done")
+    must_succeed(code, says="done")
 
 
 @pytest.mark.parametrize("tool", ["settrace", "setprofile"])
@@ -229,7 +229,7 @@ def test_tracing_stays_switched_on_and_is_harmless(tool: str):
     assert {{'worker', 'mirror', 'late'}} <= seen, seen
     print('done')
     """
-    succeed(code, says="done", timeout=50)
+    must_succeed(code, says="done", timeout=50)
 
 
 def test_context_variables_survive_exceptions_and_timeouts():
@@ -260,7 +260,7 @@ def test_context_variables_survive_exceptions_and_timeouts():
     assert seen == ['main'] and var.get() == 'main'
     print('done')
     """
-    succeed(code, says="done")
+    must_succeed(code, says="done")
 
 
 def test_panic_hooks_that_fail_exit_or_use_goroutines():
@@ -288,7 +288,7 @@ def test_panic_hooks_that_fail_exit_or_use_goroutines():
     assert go(lambda: 5).result() == 5
     print('done')
     """
-    succeed(code, says="done")
+    must_succeed(code, says="done")
 
 
 def test_run_in_odd_places():
@@ -331,7 +331,7 @@ def test_run_in_odd_places():
     assert ended[1:] == ['the rest goes on', deadlock], ended
     print('done')
     """
-    succeed(code, says="done")
+    must_succeed(code, says="done")
 
 
 def test_two_readers_one_closer_and_a_number_that_is_reused():
@@ -365,4 +365,4 @@ def test_two_readers_one_closer_and_a_number_that_is_reused():
     listener.close()
     print('done' if reused > 100 else reused)
     """
-    succeed(code, says="done")
+    must_succeed(code, says="done")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.program import succeed
+from tests.support.program import must_succeed
 
 SWEEP = """
     import contextlib, io
@@ -128,4 +128,4 @@ def test_ctrl_c_at_each_step(what: str):
     warnings.simplefilter('ignore', ResourceWarning)  # an interrupt between open and with
     sweep(main)
     """
-    succeed(SWEEP + scenarios, what, says="every step", timeout=120)
+    must_succeed(SWEEP + scenarios, what, says="every step", timeout=120)

@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 from tests.support.program import PRELUDE
-from tests.support.program import succeed as succeed_
+from tests.support.program import must_succeed as must_succeed_
 from tests.support.script import run_script
 
 pytestmark = pytest.mark.network
@@ -42,8 +42,8 @@ def said(conn, data):
 """
 
 
-def succeed(code: str, *args: str, says: str, timeout: float = 30.0) -> None:
-    succeed_(_PRELUDE + textwrap.dedent(code), *args, says=says, timeout=timeout, **_QUIET)
+def must_succeed(code: str, *args: str, says: str, timeout: float = 30.0) -> None:
+    must_succeed_(_PRELUDE + textwrap.dedent(code), *args, says=says, timeout=timeout, **_QUIET)
 
 
 def test_a_child_of_main_has_main_only():
@@ -179,7 +179,7 @@ def test_a_child_uses_the_same_connections_and_the_parent_goes_on():
         print('done')
     gopoll.run(main)
     """
-    succeed(code, says="done")
+    must_succeed(code, says="done")
 
 
 def test_a_child_inside_of_a_goroutine_that_was_reading_serves_on():
@@ -209,7 +209,7 @@ def test_a_child_inside_of_a_goroutine_that_was_reading_serves_on():
         listener.close()
     gopoll.run(main)
     """
-    succeed(code, says="0")
+    must_succeed(code, says="0")
 
 
 @pytest.mark.parametrize("kind", ["recv", "select", "timed"])
@@ -242,7 +242,7 @@ def test_a_childs_channels_hand_nothing_to_ghosts(kind: str):
         print('done')
     gopoll.run(main)
     """
-    succeed(code, kind, says="done")
+    must_succeed(code, kind, says="done")
 
 
 def test_a_fork_while_another_thread_is_inside_of_a_channel():
@@ -269,7 +269,7 @@ def test_a_fork_while_another_thread_is_inside_of_a_channel():
     assert ch.recv() == 1
     print(status)
     """
-    succeed(code, says="2", timeout=15)
+    must_succeed(code, says="2", timeout=15)
 
 
 def test_a_fork_in_another_thread():
@@ -300,7 +300,7 @@ def test_a_fork_in_another_thread():
     ch.send('parent')
     print(*statuses)
     """
-    succeed(code, says="5 5")
+    must_succeed(code, says="5 5")
 
 
 def test_children_of_children():
@@ -314,7 +314,7 @@ def test_children_of_children():
         return g.result() + ch.recv()
     print(child(descend, 4))
     """
-    succeed(code, says="4")
+    must_succeed(code, says="4")
 
 
 def test_a_signal_handler_forks_while_the_scheduler_sleeps():
@@ -330,7 +330,7 @@ def test_a_signal_handler_forks_while_the_scheduler_sleeps():
     ring(signal.SIGUSR1)
     print(ch.recv())
     """
-    succeed(code, says="5")
+    must_succeed(code, says="5")
 
 
 def test_an_interrupt_that_was_pending_is_the_parents():
@@ -354,7 +354,7 @@ def test_an_interrupt_that_was_pending_is_the_parents():
         os._exit(0 if outcome == 'slept' else 1)
     print(outcome, os.waitstatus_to_exitcode(os.wait()[1]))
     """
-    succeed(code, says="interrupted 0")
+    must_succeed(code, says="interrupted 0")
 
 
 def test_multiprocessing_by_fork():
@@ -387,7 +387,7 @@ def test_multiprocessing_by_fork():
         print('done')
     gopoll.run(main)
     """
-    succeed(code, says="done", timeout=40)
+    must_succeed(code, says="done", timeout=40)
 
 
 def test_subprocesses_inside_of_goroutines():
@@ -402,7 +402,7 @@ def test_subprocesses_inside_of_goroutines():
         print(*(g.result() for g in gs))
     gopoll.run(main)
     """
-    succeed(code, says="0 1 2 3", timeout=40)
+    must_succeed(code, says="0 1 2 3", timeout=40)
 
 
 def test_a_timeout_that_is_open_goes_on_in_the_child():
@@ -420,4 +420,4 @@ def test_a_timeout_that_is_open_goes_on_in_the_child():
         print(wait_for(pid))
     gopoll.run(main)
     """
-    succeed(code, says="3")
+    must_succeed(code, says="3")

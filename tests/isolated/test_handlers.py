@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.program import succeed
+from tests.support.program import must_succeed
 
 pytestmark = pytest.mark.network
 
@@ -19,7 +19,7 @@ def test_a_handler_that_wakes_somebody_ends_the_sleep(act: str):
     ring(signal.SIGUSR1)
     print(ch.recv())
     """
-    succeed(code, says="7", timeout=10)
+    must_succeed(code, says="7", timeout=10)
 
 
 LATE = """
@@ -65,7 +65,7 @@ def test_a_signal_on_the_last_step_before_the_system_call_is_not_slept_through()
     strike_late(signal.SIGUSR1)
     print(ch.recv(), strikes)
     """
-    succeed(LATE + code, says="7 []", timeout=10)
+    must_succeed(LATE + code, says="7 []", timeout=10)
 
 
 def test_ctrl_c_on_the_last_step_before_the_system_call_is_not_slept_through():
@@ -77,7 +77,7 @@ def test_ctrl_c_on_the_last_step_before_the_system_call_is_not_slept_through():
     except KeyboardInterrupt:
         print('interrupted', strikes)
     """
-    succeed(LATE + code, says="interrupted []", timeout=10)
+    must_succeed(LATE + code, says="interrupted []", timeout=10)
 
 
 def test_a_program_that_hears_signals_itself_keeps_doing_so():
@@ -95,7 +95,7 @@ def test_a_program_that_hears_signals_itself_keeps_doing_so():
         end.close()
     print('mine')
     """
-    succeed(code, says="mine", timeout=10)
+    must_succeed(code, says="mine", timeout=10)
 
 
 def test_a_child_hears_its_own_signals():
@@ -113,7 +113,7 @@ def test_a_child_hears_its_own_signals():
     assert signal.set_wakeup_fd(-1) == before != -1
     print('heard')
     """
-    succeed(code, says="heard", timeout=10)
+    must_succeed(code, says="heard", timeout=10)
 
 
 def test_a_handler_ends_the_wait_of_another_goroutine_while_main_sleeps_long():
@@ -125,7 +125,7 @@ def test_a_handler_ends_the_wait_of_another_goroutine_while_main_sleeps_long():
     go(gopoll.sleep, 1000)
     print(done.recv())
     """
-    succeed(code, says="7", timeout=10)
+    must_succeed(code, says="7", timeout=10)
 
 
 def test_a_handler_that_waits_inside_of_the_scheduler_is_refused():
@@ -165,7 +165,7 @@ def test_a_handler_that_waits_inside_of_the_scheduler_is_refused():
     go(full.send, 'sound')
     print(full.recv())
     """
-    succeed(code, says="sound", timeout=20)
+    must_succeed(code, says="sound", timeout=20)
 
 
 def test_a_handler_interrupts_the_very_lock_that_it_needs():
@@ -194,7 +194,7 @@ def test_a_handler_interrupts_the_very_lock_that_it_needs():
     assert not ch.busy
     print(ch.recv(), ch.recv())
     """
-    succeed(code, says="outer inner")
+    must_succeed(code, says="outer inner")
 
 
 def test_a_handler_closes_the_channel_whose_lock_it_interrupts():
@@ -209,7 +209,7 @@ def test_a_handler_closes_the_channel_whose_lock_it_interrupts():
     ch.send('sent')
     print(*ch)
     """
-    succeed(code, says="sent")
+    must_succeed(code, says="sent")
 
 
 def test_a_handler_closes_the_connection_whose_lock_it_interrupts():
@@ -228,7 +228,7 @@ def test_a_handler_closes_the_connection_whose_lock_it_interrupts():
     for end in (peer, listener):
         end.close()
     """
-    succeed(code, says="b''")
+    must_succeed(code, says="b''")
 
 
 _STORM = """
@@ -269,7 +269,7 @@ def test_a_storm_of_handlers_that_return_loses_no_edge():
 gopoll.run(main, lambda signum, frame: rang.append(1))
 print(len(booms), bool(rang))
 """
-    succeed(_STORM + code, says="0 True", timeout=50)
+    must_succeed(_STORM + code, says="0 True", timeout=50)
 
 
 def test_a_storm_of_handlers_that_raise_in_the_scheduler_loses_no_edge():
@@ -288,7 +288,7 @@ def handler(signum, frame):
 gopoll.run(main, handler)
 print(bool(rang), 0 < len(booms) <= len(rang))
 """
-    succeed(_STORM + code, says="True True", timeout=50)
+    must_succeed(_STORM + code, says="True True", timeout=50)
 
 
 @pytest.mark.parametrize(
@@ -327,4 +327,4 @@ def test_a_storm_of_handlers_that_use_the_runtime_which_they_interrupt(act: str,
     signal.setitimer(signal.ITIMER_REAL, 0)
     print(len(rang) > 10)
     """
-    succeed(code, says="True", timeout=40)
+    must_succeed(code, says="True", timeout=40)

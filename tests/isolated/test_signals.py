@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from tests.support.program import PRELUDE, succeed
+from tests.support.program import PRELUDE, must_succeed
 from tests.support.script import run_script
 
 pytestmark = pytest.mark.network
@@ -96,7 +96,7 @@ print(*log)
     ],
 )
 def test_ctrl_c_ends_what_main_waits_for_once(wait: str):
-    succeed(_WAITS, wait, says="interrupt finally")
+    must_succeed(_WAITS, wait, says="interrupt finally")
 
 
 def test_an_uncaught_ctrl_c_ends_the_program_as_python_does():
@@ -131,7 +131,7 @@ def test_ctrl_c_in_mains_own_code_is_raised_at_once():
     gopoll.sleep(0.01)
     print(*trace)
     """
-    succeed(code, says="at once")
+    must_succeed(code, says="at once")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_ctrl_c_tears_nothing_in_a_program_that_has_no_goroutine_but_main():
     except KeyboardInterrupt:
         print(*events)
     """
-    succeed(code, says="still inside")
+    must_succeed(code, says="still inside")
 
 
 def test_ctrl_c_inside_of_gopoll_waits_for_mains_next_park():
@@ -196,7 +196,7 @@ def test_ctrl_c_inside_of_gopoll_waits_for_mains_next_park():
     gopoll.sleep(0.01)
     print(*events)
     """
-    succeed(code, says="still inside interrupt")
+    must_succeed(code, says="still inside interrupt")
 
 
 def test_what_gopoll_raises_again_an_instant_too_late_is_dropped():
@@ -215,7 +215,7 @@ def test_what_gopoll_raises_again_an_instant_too_late_is_dropped():
     gopoll.sleep(0.01)
     print(*hits)
     """
-    succeed(code, says="False")
+    must_succeed(code, says="False")
 
 
 @pytest.mark.parametrize("where", ["its own code", "gopoll"])
@@ -242,7 +242,7 @@ def test_ctrl_c_while_another_goroutine_runs_comes_out_of_main(where: str):
     gopoll.run(main)
     print(*sorted(events))
     """
-    succeed(code, where, says="main other goes on")
+    must_succeed(code, where, says="main other goes on")
 
 
 @pytest.mark.parametrize("where", ["goroutine", "handler of serve"])
@@ -270,7 +270,7 @@ def test_ctrl_c_stops_a_goroutine_that_computes_for_ever(where: str):
         sys.stdout.flush()
         os._exit(0)
     """
-    succeed(code, where, says="main")
+    must_succeed(code, where, says="main")
 
 
 def test_ctrl_c_in_a_timer_comes_out_of_main():
@@ -286,7 +286,7 @@ def test_ctrl_c_in_a_timer_comes_out_of_main():
         print('main')
     ch.send(1)
     """
-    succeed(code, says="main")
+    must_succeed(code, says="main")
 
 
 def test_two_hundred_interrupts_two_hundred_exceptions_and_nothing_lost():
@@ -324,7 +324,7 @@ def test_two_hundred_interrupts_two_hundred_exceptions_and_nothing_lost():
     assert got == list(range(total[0])), len(got)
     print(len(hits))
     """
-    succeed(code, says="200", timeout=60)
+    must_succeed(code, says="200", timeout=60)
 
 
 def test_ctrl_c_while_others_exchange_traffic_hurts_nobody_else():
@@ -351,7 +351,7 @@ def test_ctrl_c_while_others_exchange_traffic_hurts_nobody_else():
     hits = gopoll.run(main)
     print(hits)
     """
-    succeed(code, says="10")
+    must_succeed(code, says="10")
 
 
 def test_the_programs_own_handler_stays_and_the_default_comes_back():
@@ -377,7 +377,7 @@ def test_the_programs_own_handler_stays_and_the_default_comes_back():
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     print(*seen)
     """
-    succeed(code, says="2")
+    must_succeed(code, says="2")
 
 
 def test_a_handler_set_before_the_import_stays():

@@ -12,7 +12,7 @@ from gopoll import Chan, default, go, net, select, testing
 from gopoll.runtime.sched import schedulers, this
 from tests.support.pairs import pair
 from tests.support.parking import end, in_thread, outcome, parked
-from tests.support.program import succeed
+from tests.support.program import must_succeed
 from tests.support.threads import SOON, at_once, running
 
 pytestmark = pytest.mark.network
@@ -152,7 +152,7 @@ def test_a_thread_ends_with_a_goroutine_that_refuses():
     assert not ch.try_send(1)  # it is gone for all that
     print('done')
     """
-    succeed(code, says="done")
+    must_succeed(code, says="done")
 
 
 def test_close_in_another_thread_wakes_whoever_is_parked():
@@ -244,7 +244,7 @@ def test_a_thread_that_was_just_started_may_still_wake_main():
         assert ch.recv() == i
     print('done')
     """
-    succeed(code, says="done")
+    must_succeed(code, says="done")
 
 
 def test_the_last_hope_dies_and_that_is_a_deadlock():
@@ -260,4 +260,4 @@ def test_the_last_hope_dies_and_that_is_a_deadlock():
     except gopoll.Deadlock as exc:
         print(str(exc).splitlines()[0])
     """
-    succeed(code, says="all goroutines are asleep - deadlock!")
+    must_succeed(code, says="all goroutines are asleep - deadlock!")

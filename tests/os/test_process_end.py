@@ -11,7 +11,7 @@ from gopoll.os import file
 from gopoll.os.process import DEVNULL, PIPE, Process, run
 from tests.support.pairs import PAST, attempt, open_descriptors
 from tests.support.parking import end, in_thread, outcome, parked
-from tests.support.program import succeed
+from tests.support.program import must_succeed
 
 pytestmark = pytest.mark.network
 
@@ -261,7 +261,7 @@ def test_deadlines_of_a_pipe():
 
 
 def test_ctrl_c_while_main_waits_for_a_child():
-    succeed(
+    must_succeed(
         """
         from gopoll.os.process import run
         from gopoll.os import process
@@ -282,7 +282,7 @@ def test_ctrl_c_while_main_waits_for_a_child():
 
 
 def test_the_program_ends_while_a_goroutine_runs_a_child():
-    succeed(
+    must_succeed(
         """
         from gopoll.os.process import run
         go(run, ['sleep', '1000'])
@@ -298,7 +298,7 @@ def test_the_program_ends_while_a_goroutine_runs_a_child():
 
 def test_a_fork_has_no_children():
     """In a forked child nobody waits any more; it ends by itself, and its parent goes on."""
-    succeed(
+    must_succeed(
         """
         from gopoll.os.process import Process, PIPE
         def main():

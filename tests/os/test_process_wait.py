@@ -268,7 +268,7 @@ def test_a_process_that_was_waited_for_says_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         child = Process(["true"])
-        child.wait()
+        assert child.wait() == 0
         del child
         gc.collect()
 

@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from tests.support.program import PRELUDE, succeed
+from tests.support.program import PRELUDE, must_succeed
 from tests.support.script import run_script
 
 pytestmark = pytest.mark.network
@@ -35,8 +35,8 @@ def nothing(*chans):
 """
 
 
-def run(code: str, *args: str, says: str, timeout: float = 40.0) -> None:
-    succeed(SIGNALS + textwrap.dedent(code), *args, says=says, timeout=timeout)
+def must_run(code: str, *args: str, says: str, timeout: float = 40.0) -> None:
+    must_succeed(SIGNALS + textwrap.dedent(code), *args, says=says, timeout=timeout)
 
 
 def test_signals_arrive_on_the_channels_that_asked_for_them():
@@ -62,7 +62,7 @@ def test_signals_arrive_on_the_channels_that_asked_for_them():
     nothing(c)
     print('ok')
     """
-    run(code, says="ok")
+    must_run(code, says="ok")
 
 
 def test_who_listens_and_who_sends_at_the_same_time():
@@ -90,7 +90,7 @@ def test_who_listens_and_who_sends_at_the_same_time():
     assert len(heard) > 1000, len(heard)
     print('ok')
     """
-    run(code, says="ok")
+    must_run(code, says="ok")
 
 
 @pytest.mark.parametrize("how", ["reset", "ignore"])
@@ -149,7 +149,7 @@ def test_ignored_tells_of_each_change():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     print('ok')
     """
-    run(code, says="ok")
+    must_run(code, says="ok")
 
 
 _NOHUP = """
@@ -192,7 +192,7 @@ print('the end')
 
 def test_nothing_comes_after_stop():
     """TestStop."""
-    run(_STOP, "never", says="the end")
+    must_run(_STOP, "never", says="the end")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -215,7 +215,7 @@ def test_sigcont_is_heard():
     stop(c)
     print('ok')
     """
-    run(code, says="ok")
+    must_run(code, says="ok")
 
 
 @pytest.mark.parametrize("who_stops", ["main", "goroutine", "thread"])
@@ -260,7 +260,7 @@ def test_a_signal_around_stop_is_sent_or_does_what_it_did_before(who_stops: str)
             os.close(fd)
     print(sorted({*outcomes} - {0, -signal.SIGTERM}))
     """
-    run(code, who_stops, says="[]")
+    must_run(code, who_stops, says="[]")
 
 
 def test_timers_go_on_under_a_rain_of_signals():
@@ -281,7 +281,7 @@ def test_timers_go_on_under_a_rain_of_signals():
     stop(ch)
     print('ok')
     """
-    run(code, says="ok")
+    must_run(code, says="ok")
 
 
 def test_a_program_survives_sigchld():
@@ -299,7 +299,7 @@ def test_a_program_survives_sigchld():
     send(signal.SIGCHLD)
     print('survived SIGCHLD')
     """
-    run(code, says="survived SIGCHLD")
+    must_run(code, says="survived SIGCHLD")
 
 
 def test_sigpipe_is_heard_and_the_write_fails_all_the_same():
@@ -325,7 +325,7 @@ def test_sigpipe_is_heard_and_the_write_fails_all_the_same():
     nothing(ch)
     print('ok')
     """
-    run(code, says="ok")
+    must_run(code, says="ok")
 
 
 @pytest.mark.skipif(not hasattr(__import__("signal"), "SIGRTMIN"), reason="no such signals here")
@@ -340,7 +340,7 @@ def test_real_time_signals_are_numbers():
     stop(ch)
     print('ok')
     """
-    run(code, says="ok")
+    must_run(code, says="ok")
 
 
 def test_a_channel_gets_what_fits_and_the_rest_is_dropped():
@@ -362,7 +362,7 @@ def test_a_channel_gets_what_fits_and_the_rest_is_dropped():
     reset()
     print('ok')
     """
-    run(code, says="ok")
+    must_run(code, says="ok")
 
 
 def test_without_names_all_but_crashes_are_heard():
@@ -381,4 +381,4 @@ def test_without_names_all_but_crashes_are_heard():
     assert signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN
     print('ok')
     """
-    run(code, says="ok")
+    must_run(code, says="ok")

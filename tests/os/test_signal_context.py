@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from tests.support.program import succeed
+from tests.support.program import must_succeed
 
 pytestmark = pytest.mark.network
 
@@ -23,8 +23,8 @@ def wait_done(ctx):
 """
 
 
-def run(code: str, *args: str, says: str) -> None:
-    succeed(CONTEXTS + textwrap.dedent(code), *args, says=says)
+def must_run(code: str, *args: str, says: str) -> None:
+    must_succeed(CONTEXTS + textwrap.dedent(code), *args, says=says)
 
 
 @pytest.mark.parametrize("many", [1, 10])
@@ -42,7 +42,7 @@ def test_a_signal_ends_the_context(many: int):
     end()
     assert str(context.cause(ctx)) == 'interrupt signal received'
     """
-    run(code, str(many), says="interrupt signal received")
+    must_run(code, str(many), says="interrupt signal received")
 
 
 def test_stop_ends_the_context_and_the_signal_is_as_before():
@@ -57,7 +57,7 @@ def test_stop_ends_the_context_and_the_signal_is_as_before():
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
     print(context.cause(ctx))
     """
-    run(code, says="context canceled")
+    must_run(code, says="context canceled")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -81,7 +81,7 @@ def test_the_end_of_the_parent_ends_the_context(when: str, why: str | None):
     end()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     """
-    run(code, when, why or "", says=why or "context canceled")
+    must_run(code, when, why or "", says=why or "context canceled")
 
 
 def test_many_stop_at_once():
@@ -101,7 +101,7 @@ def test_many_stop_at_once():
     assert before.__module__ != 'gopoll.os._handlers'
     print('ok')
     """
-    run(code, says="ok")
+    must_run(code, says="ok")
 
 
 def test_the_name_of_a_context_names_its_signals():
@@ -114,7 +114,7 @@ def test_the_name_of_a_context_names_its_signals():
     cancel()
     """
     name = "signal.NotifyContext(context.Background.WithCancel, [hangup interrupt terminated])"
-    run(code, says=f"{name}.WithValue(who, me)")
+    must_run(code, says=f"{name}.WithValue(who, me)")
 
 
 def test_it_has_the_values_and_the_deadline_of_its_parent():
@@ -132,7 +132,7 @@ def test_it_has_the_values_and_the_deadline_of_its_parent():
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
     print('ok')
     """
-    run(code, says="ok")
+    must_run(code, says="ok")
 
 
 @pytest.mark.parametrize("where", ["asleep", "computing", "inside"])
@@ -162,7 +162,7 @@ def test_a_wait_that_depends_on_it_ends(where: str):
         return ended
     print(*gopoll.run(main))
     """
-    run(code, where, says="terminated signal received")
+    must_run(code, where, says="terminated signal received")
 
 
 def test_bad_arguments_leave_nothing_behind():
@@ -179,4 +179,4 @@ def test_bad_arguments_leave_nothing_behind():
     assert not parent._dependents
     print('ok')
     """
-    run(code, says="ok")
+    must_run(code, says="ok")

@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from tests.support.program import succeed
+from tests.support.program import must_succeed
 
 pytestmark = pytest.mark.network
 
@@ -36,8 +36,8 @@ def striking(cap, strike):
 """
 
 
-def run(code: str, *args: str, says: str, **env: str) -> None:
-    succeed(NAMES + textwrap.dedent(code), *args, says=says, **env)
+def must_run(code: str, *args: str, says: str, **env: str) -> None:
+    must_succeed(NAMES + textwrap.dedent(code), *args, says=says, **env)
 
 
 @pytest.mark.parametrize("how", ["recv", "select", "range", "timeout", "poller"])
@@ -71,7 +71,7 @@ def test_a_signal_wakes_who_sleeps(how: str):
         return value
     print(repr(gopoll.run(main)))
     """
-    run(code, how, says="<Signals.SIGTERM: 15>")
+    must_run(code, how, says="<Signals.SIGTERM: 15>")
 
 
 def test_a_signal_arrives_while_another_goroutine_computes():
@@ -91,7 +91,7 @@ def test_a_signal_arrives_while_another_goroutine_computes():
     print(go(compute).result())
     stop(ch)
     """
-    run(code, says="(<Signals.SIGTERM: 15>, True)")
+    must_run(code, says="(<Signals.SIGTERM: 15>, True)")
 
 
 def test_a_thread_hears_though_the_main_thread_does_something_else():
@@ -110,7 +110,7 @@ def test_a_thread_hears_though_the_main_thread_does_something_else():
     stop(ch)
     print(got)
     """
-    run(code, says="[<Signals.SIGTERM: 15>]")
+    must_run(code, says="[<Signals.SIGTERM: 15>]")
 
 
 def test_any_thread_may_ask_and_stop():
@@ -142,7 +142,7 @@ def test_any_thread_may_ask_and_stop():
         assert signal.getsignal(signum) is signal.SIG_DFL
     print(text)
     """
-    run(code, says="SIGKILL cannot be caught")
+    must_run(code, says="SIGKILL cannot be caught")
 
 
 def test_a_main_thread_that_runs_no_goroutines_is_named():
@@ -172,7 +172,7 @@ def test_a_main_thread_that_runs_no_goroutines_is_named():
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
     print('ok')
     """
-    run(code, says="ok")
+    must_run(code, says="ok")
 
 
 def test_a_main_thread_that_never_met_gopoll_is_named_at_once():
@@ -194,7 +194,7 @@ def test_a_main_thread_that_never_met_gopoll_is_named_at_once():
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     print(done.stdout + done.stderr)
     """
-    run(code.replace("print(done", "sys.stdout.write(done"), says=" call this there")
+    must_run(code.replace("print(done", "sys.stdout.write(done"), says=" call this there")
 
 
 def test_a_signal_in_the_middle_of_the_very_channel_is_not_lost():
@@ -225,7 +225,7 @@ def test_a_signal_in_the_middle_of_the_very_channel_is_not_lost():
     stop(full)
     print('ok')
     """
-    run(code, says="ok")
+    must_run(code, says="ok")
 
 
 def test_a_signal_in_the_middle_of_another_channel_comes_at_once():
@@ -241,7 +241,7 @@ def test_a_signal_in_the_middle_of_another_channel_comes_at_once():
     stop(ch)
     print(*seen)
     """
-    run(code, says="1")
+    must_run(code, says="1")
 
 
 def test_the_handler_does_not_wait_for_a_thread_that_waits_for_it():
@@ -269,7 +269,7 @@ def test_the_handler_does_not_wait_for_a_thread_that_waits_for_it():
     stop(ch)
     print('ok')
     """
-    run(code, says="ok")
+    must_run(code, says="ok")
 
 
 @pytest.mark.parametrize("where", ["asleep", "user code", "inside"])
@@ -302,7 +302,7 @@ def test_a_handler_of_the_program_may_change_all_this(where: str):
     stop(second)
     print('ok')
     """
-    run(code, where, says="ok")
+    must_run(code, where, says="ok")
 
 
 @pytest.mark.parametrize("in_thread", [False, True])
@@ -328,7 +328,7 @@ def test_a_finalizer_inside_of_gopoll_may_stop(in_thread: bool):
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
     print('ok')
     """
-    run(code, str(in_thread), says="ok")
+    must_run(code, str(in_thread), says="ok")
 
 
 def test_what_another_handler_raises_leaves_nothing_half_done():
@@ -370,4 +370,4 @@ def test_what_another_handler_raises_leaves_nothing_half_done():
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
     print(_handlers._listeners, _handlers._heard, sched.external)
     """
-    run(code, says="{} {} 0")
+    must_run(code, says="{} {} 0")

@@ -6,7 +6,7 @@ import pytest
 
 from gopoll import Chan, ChannelClosed, context, nil_chan
 from gopoll.os import signal
-from tests.support.program import succeed
+from tests.support.program import must_succeed
 
 pytestmark = pytest.mark.network
 
@@ -25,8 +25,8 @@ stands = lambda signum=signal.SIGINT: signal.getsignal(signum)
 """
 
 
-def run(code: str, *args: str, says: str, **env: str) -> None:
-    succeed(NAMES + textwrap.dedent(code), *args, says=says, **env)
+def must_run(code: str, *args: str, says: str, **env: str) -> None:
+    must_succeed(NAMES + textwrap.dedent(code), *args, says=says, **env)
 
 
 # -- Ctrl-C --------------------------------------------------------------------------------------
@@ -59,7 +59,7 @@ def test_ctrl_c_is_a_value_for_those_who_ask_and_an_exception_again_after_stop(w
             return 'interrupted'
     print(gopoll.run(main))
     """
-    run(code, where, says="interrupted")
+    must_run(code, where, says="interrupted")
 
 
 def test_ctrl_c_goes_back_to_whom_the_moment_asks_for():
@@ -90,7 +90,7 @@ def test_ctrl_c_goes_back_to_whom_the_moment_asks_for():
     assert stands() is dispatch[0]
     print('ok')
     """
-    run(code, says="ok")
+    must_run(code, says="ok")
 
 
 def test_a_ctrl_c_from_before_is_still_raised():
@@ -112,7 +112,7 @@ def test_a_ctrl_c_from_before_is_still_raised():
             return ch.recv()
     print(repr(gopoll.run(main)))
     """
-    run(code, says="<Signals.SIGINT: 2>")
+    must_run(code, says="<Signals.SIGINT: 2>")
 
 
 # -- handlers of the program -----------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_the_programs_handler_comes_back_with_the_last_stop():
         assert seen.pop() == signum
     print(*seen, 'ok')
     """
-    run(code, says="ok")
+    must_run(code, says="ok")
 
 
 @pytest.mark.parametrize("other", ["handler", "default", "ignored"])
@@ -176,7 +176,7 @@ def test_a_handler_that_the_program_sets_meanwhile_stays(other: str):
     assert stands(signal.SIGUSR1) == other  # which is what stood there
     print('ok')
     """
-    run(code, other, says="ok")
+    must_run(code, other, says="ok")
 
 
 def test_a_signal_is_blocked_while_its_default_is_put_back():
@@ -197,7 +197,7 @@ def test_a_signal_is_blocked_while_its_default_is_put_back():
     assert blocked == [{signal.SIGUSR1, signal.SIGUSR2}]
     print(mask() == {signal.SIGUSR2})
     """
-    run(code, says="True")
+    must_run(code, says="True")
 
 
 # -- forks ------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ def test_a_child_begins_without_channels_and_with_the_handlers_as_before(who: st
         return code
     print(gopoll.run(main))
     """
-    run(code, who, says="7", PYTHONWARNINGS="ignore::DeprecationWarning")
+    must_run(code, who, says="7", PYTHONWARNINGS="ignore::DeprecationWarning")
 
 
 # -- deadlocks --------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ def test_who_waits_for_a_signal_is_no_deadlock_until_stop():
             return 'deadlock'
     print(gopoll.run(main))
     """
-    run(code, says="deadlock")
+    must_run(code, says="deadlock")
 
 
 # -- bad input ---------------------------------------------------------------------------------
@@ -346,4 +346,4 @@ def test_a_handler_that_python_did_not_set_cannot_be_taken():
     assert stands(10) is signal.SIG_DFL
     stop(ch)
     """
-    run(code, says="signal 10 has a handler that is not Python's and could not be given back")
+    must_run(code, says="signal 10 has a handler that is not Python's and could not be given back")

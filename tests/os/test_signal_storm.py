@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from tests.support.program import succeed
+from tests.support.program import must_succeed
 
 pytestmark = pytest.mark.network
 
@@ -84,4 +84,4 @@ def test_a_storm_of_signals_leaves_nothing(storm: str):
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
     print('flat')
     """
-    succeed(_STORM + textwrap.dedent(code), storm, says="flat", timeout=55)
+    must_succeed(_STORM + textwrap.dedent(code), storm, says="flat", timeout=55)

@@ -4,7 +4,7 @@ import textwrap
 
 from tests.support.script import run_script
 
-__all__ = ["PRELUDE", "succeed"]
+__all__ = ["PRELUDE", "must_succeed"]
 
 PRELUDE = """
 import os, signal, socket, sys, threading
@@ -48,7 +48,7 @@ def ping(address, n, rounds):
 """
 
 
-def succeed(code: str, *args: str, says: str, timeout: float = 30.0, **env: str) -> None:
+def must_succeed(code: str, *args: str, says: str, timeout: float = 30.0, **env: str) -> None:
     """Run the program; it must end by itself, silently on stderr, with `says` as its last line."""
     done = run_script(PRELUDE + textwrap.dedent(code), *args, timeout=timeout, **env)
     assert not done.stderr, done.stderr

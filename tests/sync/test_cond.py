@@ -6,7 +6,7 @@ import gopoll
 from gopoll import Chan, default, go, select, testing
 from gopoll.sync import Cond, Mutex, Once, RWMutex
 from tests.support.parking import end, in_thread, outcome, parked
-from tests.support.program import succeed
+from tests.support.program import must_succeed
 from tests.support.threads import at_once
 from tests.sync.support import Boom, interrupt, next_wait
 
@@ -453,7 +453,7 @@ def test_a_deadlock_is_raised_with_the_lock_held_if_it_can_be_had():
                 print(cond.lock.locked, 'sync.Cond.Wait' in str(exc))
     gopoll.run(main)
     """
-    succeed(code, says="True True")
+    must_succeed(code, says="True True")
 
 
 def test_a_deadlock_is_raised_without_the_lock_if_nobody_will_ever_give_it():
@@ -473,4 +473,4 @@ def test_a_deadlock_is_raised_without_the_lock_if_nobody_will_ever_give_it():
             print('sync.Mutex.Lock' in str(exc))
     gopoll.run(main)
     """
-    succeed(code, says="True")
+    must_succeed(code, says="True")

@@ -13,7 +13,7 @@ from gopoll import testing
 from gopoll.runtime.waitq import WaitQueue
 from gopoll.sync import Cond, Mutex, Once, RWMutex, Semaphore, SingleFlight, WaitGroup
 from tests.support.parking import outcome, parked
-from tests.support.program import succeed
+from tests.support.program import must_succeed
 
 
 class Struck(WaitQueue):
@@ -252,7 +252,7 @@ def test_what_handlers_may_do_while_the_scheduler_sleeps():
         g.result()
     print(len(refused), tell.lock.locked)
     """
-    succeed(code, says="7 False", timeout=20)
+    must_succeed(code, says="7 False", timeout=20)
 
 
 def test_after_all_that_nobody_is_left():

@@ -8,7 +8,7 @@ import pytest
 import gopoll
 from gopoll import go, testing
 from gopoll.sync import Pool
-from tests.support.program import succeed
+from tests.support.program import must_succeed
 from tests.sync.support import crowd
 
 
@@ -105,7 +105,7 @@ def test_a_pool_that_is_gone_leaves_nothing_behind():
 
 
 def test_a_pool_at_the_end_of_the_program():
-    succeed("from gopoll.sync import Pool; pool = Pool(int); pool.put(7); print(1)", says="1")
+    must_succeed("from gopoll.sync import Pool; pool = Pool(int); pool.put(7); print(1)", says="1")
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from tests.support.program import succeed
+from tests.support.program import must_succeed
 
 _FORK = """
 from gopoll.sync import *
@@ -27,7 +27,9 @@ def child(fn):
 
 
 def forks(code, says):
-    succeed(_FORK + textwrap.dedent(code), says=says, PYTHONWARNINGS="ignore::DeprecationWarning")
+    must_succeed(
+        _FORK + textwrap.dedent(code), says=says, PYTHONWARNINGS="ignore::DeprecationWarning"
+    )
 
 
 def test_a_child_keeps_its_own_locks_and_loses_those_of_the_others():
@@ -193,4 +195,4 @@ def test_a_deadlock_says_what_is_waited_for(wait, reason):
     except gopoll.Deadlock as exc:
         print('[{reason}' in str(exc))
     """
-    succeed(code, says="True")
+    must_succeed(code, says="True")

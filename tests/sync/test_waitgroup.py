@@ -6,7 +6,7 @@ import gopoll
 from gopoll import Chan, default, go, select, testing
 from gopoll.sync import WaitGroup
 from tests.support.parking import end, in_thread, outcome, parked
-from tests.support.program import succeed
+from tests.support.program import must_succeed
 from tests.support.threads import at_once
 
 
@@ -213,4 +213,4 @@ def test_goroutines_that_never_ran_at_the_end_of_the_program():
     goroutines = [wg.go(print, n) for n in range(3)]
     print('end')
     """
-    succeed(code, says="end")
+    must_succeed(code, says="end")
