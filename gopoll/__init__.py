@@ -20,7 +20,8 @@ from gopoll.runtime.proc import current, go, goexit, gosched, num_goroutine, run
 from gopoll.runtime.scope import timeout
 
 if TYPE_CHECKING:
-    from gopoll import context, debug, errgroup, net, os, sync, testing, time
+    from gopoll import context, debug, errgroup, net, sync, testing, time
+    from gopoll import os as os  # not in `__all__`: a star import shall not hide Python's own
     from gopoll._select import default, select
     from gopoll.chan import Chan, nil_chan
 
@@ -43,7 +44,6 @@ __all__ = [
     "nil_chan",
     "num_goroutine",
     "offload",
-    "os",
     "run",
     "select",
     "set_panic",
