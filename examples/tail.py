@@ -33,10 +33,11 @@ def follow(path: Path, lines: int, watcher: Watcher) -> None:
         for event in watcher.events:
             if event.path != str(path) and event.op is not Op.OVERFLOW:
                 continue
-            print_rest(file)  # of the old one: it may have been written to until it was rotated
+            print_rest(file)
             with suppress(FileNotFoundError):
                 if not os.path.samestat(path.stat(), os.fstat(file.fileno())):
                     old, file = file, path.open("rb")
+                    print_rest(old)  # it may have been written to until there was a new one
                     old.close()
                     print_rest(file)
     finally:
