@@ -16,6 +16,8 @@ import select
 import socket
 import threading
 import time
+from types import SimpleNamespace
+from typing import Any
 
 AF_INET = _socket.AF_INET
 AF_INET6 = _socket.AF_INET6
@@ -55,9 +57,10 @@ os_strerror = os.strerror
 set_blocking = os.set_blocking
 fork_exit = os._exit
 
-# Readiness. Taken by name from the module, so that a test can offer a kqueue where there is none.
-select_module = select
+# Readiness. A copy of the module, since each system has other names in it.
+select_module: Any = SimpleNamespace(**vars(select))
 select_select = select.select
+epoll_poll: Any = getattr(getattr(select, "epoll", None), "poll", None)
 
 # Sockets: the C class, without the Python layer that patching replaces.
 Socket = _socket.socket
@@ -75,6 +78,7 @@ __all__ = [
     "ThreadLocal",
     "allocate_lock",
     "default_int_handler",
+    "epoll_poll",
     "errno",
     "fork_exit",
     "gaierror",

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, TypeVar
 from gopoll.errors import ClosedError
 from gopoll.runtime.netpoll import Slot
 from gopoll.runtime.sched import Scheduler, this
-from gopoll.runtime.waitq import Waiter, WaitQueue, refuse, resume
+from gopoll.runtime.waitq import Waiter, WaitQueue, elapse, refuse, resume
 
 if TYPE_CHECKING:
     from gopoll.fd import FD
@@ -138,11 +138,12 @@ class Side:
         """On the thread of `slot`: let its present wait go by the deadline of now."""
         slot.move_deadline(self.deadline)
 
-    def queue_up(self) -> None:
-        """Wait for the side, behind those who came before.
+    def queue_up(self, deadline: float | None = None) -> None:
+        """Wait for the side, behind those who came before, at most until `deadline`.
 
         Raises:
             ClosedError: The descriptor was closed meanwhile.
+            TimeoutError: `deadline` has passed.
         """
         fd = self.fd
         sched = this.sched
@@ -158,6 +159,8 @@ class Side:
                 return
         finally:
             fd.leave()
+        timeline = waiter.g.timeline
+        timer = None if deadline is None else timeline.add(deadline, elapse, waiter)
         try:
             sched.park(waiter, "fd wait")
         except BaseException:
@@ -165,8 +168,17 @@ class Side:
             self.queue.discard(waiter)
             fd.release()
             raise
+        finally:
+            if timer is not None:
+                timeline.cancel(timer)
         if not waiter.ok:
-            raise ClosedError
+            if fd.closing:
+                raise ClosedError
+            fd.acquire()
+            self.queue.discard(waiter)
+            fd.release()
+            msg = "i/o timeout"
+            raise TimeoutError(msg)
 
     def _hand_over(self) -> None:
         """Lock again on behalf of the first in the queue, unless somebody was faster."""

@@ -10,7 +10,9 @@
 
 The number of a process may be somebody else's as soon as it is reaped. So reaping and signalling
 exclude each other; and where the system has descriptors of processes (Linux: pidfd) these are what
-is reaped and signalled, in case somebody else reaps all children of the program.
+is reaped and signalled, in case somebody else reaps all children of the program. The number of its
+process group is its own: whoever reaps a child whose group has to end with it (`ends_group`) kills
+what is left of that first.
 
 Who waits looks first, and parks if the child is alive: in the `_Watch` of its scheduler, a process
 source of the poller's contract. The report is a hint, as it is for descriptors: it wakes all who
@@ -21,11 +23,13 @@ Invariant: the descriptor is closed by whoever is last, who reaps or the last wa
 """
 
 import os
+from contextlib import suppress
 from typing import Any
 
 from gopoll._original import main_thread, os_close, sleep, start_new_thread
 from gopoll.os._system import (
     P_PIDFD,
+    SIGKILL,
     os_kill,
     os_killpg,
     os_waitid,
@@ -51,7 +55,16 @@ _SOONEST, _LATEST = 0.001, 0.05  # between two looks, where even a thread can on
 class Child(Guard):
     """A child of this process."""
 
-    __slots__ = ("__weakref__", "_fd", "_thread_runs", "_watches", "lost", "pid", "returncode")
+    __slots__ = (
+        "__weakref__",
+        "_fd",
+        "_thread_runs",
+        "_watches",
+        "ends_group",
+        "lost",
+        "pid",
+        "returncode",
+    )
 
     def __init__(self, pid: int) -> None:
         """Take over the child `pid`, which nobody has reaped."""
@@ -59,13 +72,14 @@ class Child(Guard):
         self.pid = pid
         self.returncode: int | None = None
         self.lost = False  # reaped by somebody else, who has its status
+        self.ends_group = False  # it leads one, of which nobody may outlive it any more
         self._fd = -1
         self._thread_runs = False
         self._watches: dict[Scheduler, _Watch] = {}
         if pidfd_open is not None and P_PIDFD is not None:
             try:
                 self._fd = pidfd_open(pid)
-            except OSError:  # none left, or forbidden: the number must do
+            except (OSError, OverflowError):  # none left, forbidden, no such number: that must do
                 self._fd = -1
 
     def __repr__(self) -> str:
@@ -108,6 +122,11 @@ class Child(Guard):
         """Do that, guarded."""
         if self.returncode is not None:
             return self.returncode
+        if reap and self.ends_group and os_waitid is not None:
+            if self._look(reap=False) is None or self.returncode is not None:
+                return self.returncode
+            with suppress(OSError):  # there are only others' processes, or none
+                os_killpg(self.pid, SIGKILL)
         try:
             if self._fd < 0 and (reap or os_waitid is None):
                 pid, status = os_waitpid(self.pid, os.WNOHANG)
@@ -119,7 +138,7 @@ class Child(Guard):
                 found = os_waitid(os.P_PID, self.pid, options)
             else:
                 found = os_waitid(P_PIDFD, self._fd, options)
-        except ChildProcessError:
+        except (ChildProcessError, OverflowError):
             self.lost = True
             self.returncode = _LOST
             return _LOST
@@ -159,6 +178,9 @@ class Child(Guard):
                 os_kill(self.pid, signum)
         except ProcessLookupError:
             return
+        except PermissionError:  # some kernels say that of a group that has ended, too
+            if not group or self._look(reap=False) is None:
+                raise
         finally:
             self.leave()
 
@@ -189,7 +211,8 @@ class Child(Guard):
             sched.external += 1
             try:
                 watch.arm()
-                wait(waiter, _REASON, left)
+                if self.returncode is None:  # else the number that we watch may be a stranger's
+                    wait(waiter, _REASON, left)
             finally:
                 sched.external -= 1
                 watch.leave(waiter)
@@ -233,7 +256,11 @@ class Child(Guard):
 
     def open_watch(self, watch: "_Watch") -> bool:
         """Ask the poller of `watch` to report the end; False if it cannot."""
-        return watch.sched.need_poller().watch_process(self.pid, self._fd, watch)
+        poller = watch.sched.need_poller()
+        stranger = poller.find(self._fd)
+        if stranger is not None and stranger is not watch:  # it was closed behind our back
+            stranger.evict()
+        return poller.watch_process(self.pid, self._fd, watch)
 
     def close_watch(self, watch: "_Watch") -> None:
         """Take that back."""
@@ -247,9 +274,18 @@ class Child(Guard):
         self.enter()
         started, self._thread_runs = self._thread_runs, True
         self.leave()
-        if not started:
-            outside.own_threads[0] += 1
+        if started:
+            return
+        outside.own_threads[0] += 1
+        try:
             start_new_thread(self._wait_in_thread, ())
+        except BaseException:
+            outside.own_threads[0] -= 1
+            self._thread_runs = False
+            for watch in tuple(self._watches.values()):
+                if watch.sched is not this.sched:  # who came meanwhile and relies on the thread
+                    on_thread_of(watch.sched, watch.deliver, READ)
+            raise
 
     def _wait_in_thread(self) -> None:
         try:
@@ -294,6 +330,9 @@ class _Watch:
                 self._child.start_thread()
         except ProcessLookupError:  # it is about to end, or is reaped: look again
             self.sched.post(self.deliver, READ)
+        except BaseException:
+            self._armed = False
+            raise
 
     def adopt(self) -> None:
         """Reap the child when it ends."""

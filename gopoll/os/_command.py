@@ -126,8 +126,10 @@ class Process:
         child = getattr(self, "_child", None)
         if child is not None and child.returncode is None:
             message = f"process {child.pid} is still running"
-            _warn(message, ResourceWarning, stacklevel=2, source=self)
-            child.abandon()
+            try:
+                _warn(message, ResourceWarning, stacklevel=2, source=self)
+            finally:  # warnings may be errors
+                child.abandon()
 
     @property
     def pid(self) -> int:
@@ -269,6 +271,7 @@ class Process:
     def end(self, grace: float | None, meanwhile: Callable[[], object]) -> int:
         """Terminate, give it `grace` seconds, kill, reap; it ends even if this is interrupted."""
         check_seconds(grace, "grace")
+        self._child.ends_group = self._leads
         try:
             if grace is None or grace > 0:
                 self.terminate(group=self._leads)
@@ -301,11 +304,6 @@ def _listen(file: File, heard: list[bytes], ctx: Context | None) -> None:
         except ClosedError:  # by somebody who does not want to hear more
             return
         close(file)
-
-
-def _close(file: File | None) -> None:
-    if file is not None and not file.closed:
-        file.close()
 
 
 def in_haste(grace: float | None, exc: BaseException) -> float | None:

@@ -8,8 +8,8 @@ O_NONBLOCK belongs to the open file, which a descriptor may share with other pro
     non-blocking already                it stays so
     a pipe or terminal that can be      it is, and the new one, which nobody shares, is
     opened anew                         made non-blocking
-    anything else that can be waited    the flag is set, and taken back by `close`, or when
-    for                                 the program ends
+    anything else that can be waited    the flag is set, and taken back by `close`, the last one
+    for                                 of those that share it, or when the program ends
     a regular file, directory, block    it stays blocking: the flag would do nothing
     device
     ==================================  ====================================================
@@ -70,7 +70,7 @@ class Descriptor:
     __slots__ = ("_number", "_restore", "precedes_writers")
 
     def __init__(self, number: int, *, restore: bool = False) -> None:
-        """Own `number`; `restore` says that closing it makes the open file blocking again."""
+        """Own `number`; `restore`: the last to be closed makes the open file blocking again."""
         self._number = number
         self._restore = restore
         self.precedes_writers = False  # the end of a FIFO, opened though nobody may write to it yet
@@ -91,7 +91,9 @@ class Descriptor:
     def close(self) -> None:
         """Give the number back."""
         if self._restore:
-            self.restore()
+            _to_restore.discard(self)
+            if not _is_in_use(self._number):
+                self.restore()
         os_close(self.detach())
 
     def detach(self) -> int:
@@ -119,38 +121,39 @@ def is_pollable(number: int) -> bool:
 
 def take_over(number: int) -> Descriptor:
     """Own `number` and make it non-blocking, alone if that can be."""
-    if not is_pollable(number) or not os.get_blocking(number):
-        return Descriptor(number)
-    own = _opened_anew(number)
-    if own is None:
-        set_blocking(number, False)
-        return Descriptor(number, restore=True)
-    os_dup2(own, number, os.get_inheritable(number))
-    os_close(own)
-    return Descriptor(number)
+    if is_pollable(number) and os.get_blocking(number):
+        own = _opened_anew(number)
+        if own is not None:
+            try:
+                os_dup2(own, number, os.get_inheritable(number))
+            finally:
+                os_close(own)
+            return Descriptor(number)
+    return _made_non_blocking(number)
 
 
 def copy_of(number: int) -> Descriptor:
     """Own a non-blocking copy of `number`, which stays as it is if that can be."""
     own = _opened_anew(number)
-    if own is not None:
-        return Descriptor(own)
-    own = os_dup(number)
-    restore = is_pollable(own) and os.get_blocking(own)
-    if restore:
-        set_blocking(own, False)
-    return Descriptor(own, restore=restore)
+    return _made_non_blocking(os_dup(number)) if own is None else Descriptor(own)
 
 
-def copy_for_child(number: int) -> int | None:
-    """Return a blocking copy of a non-blocking descriptor, None if `number` itself must do.
+def _made_non_blocking(number: int) -> Descriptor:
+    """Own `number`, if it can be waited for non-blocking, and so for all who share it."""
+    if not is_pollable(number):
+        return Descriptor(number)
+    if not os.get_blocking(number):
+        return Descriptor(number, restore=_is_in_use(number))
+    set_blocking(number, False)
+    return Descriptor(number, restore=True)
 
-    Then it is made blocking, for whoever shares it.
-    """
-    if os.get_blocking(number):
-        return None
-    own = _opened_anew(number)
-    set_blocking(number if own is None else own, True)
+
+def copy_for_child(number: int) -> int:
+    """Return a blocking copy; what cannot be opened anew becomes blocking for all who share it."""
+    own = None if os.get_blocking(number) else _opened_anew(number)
+    if own is None:
+        own = os_dup(number)
+    set_blocking(own, True)
     return own
 
 
@@ -214,12 +217,37 @@ def _opened_anew(number: int) -> int | None:
     flags = fcntl.fcntl(number, fcntl.F_GETFL) & (os.O_ACCMODE | os.O_APPEND)
     try:
         own = os_open(path, flags | _ANEW)
-    except OSError:  # no /proc, somebody else's terminal, a FIFO that nobody reads
+    except OSError as exc:  # no /proc, somebody else's terminal, a FIFO that nobody reads
+        if exc.errno in (errno.EMFILE, errno.ENFILE):
+            raise
         return None
     if os.path.samestat(status, os_fstat(own)):
         return own
     os_close(own)
     return None
+
+
+def _is_in_use(number: int) -> bool:
+    """Whether one that is to be made blocking again shares its open file with `number`."""
+    return any(_is_one_file(number, other.fileno()) for other in tuple(_to_restore))
+
+
+def _is_one_file(number: int, other: int) -> bool:
+    """Whether both are one open file: a flag that one gets shows on the other.
+
+    It means nothing where there is no position, as in all that is asked for here.
+    """
+    try:
+        flags = fcntl.fcntl(number, fcntl.F_GETFL)
+        if flags != fcntl.fcntl(other, fcntl.F_GETFL):
+            return False
+        fcntl.fcntl(number, fcntl.F_SETFL, flags ^ os.O_APPEND)
+        try:
+            return flags != fcntl.fcntl(other, fcntl.F_GETFL)
+        finally:
+            fcntl.fcntl(number, fcntl.F_SETFL, flags)
+    except OSError:  # closed behind our back
+        return False
 
 
 def _restore_all() -> None:

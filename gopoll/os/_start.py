@@ -39,12 +39,9 @@ class Ends:
         """Return what the child gets as the stream of that name."""
         ours = None
         if isinstance(stream, File):
-            number = stream._fd.use(stream.fileno)
-            stream = copy_for_child(number)
-            if stream is None:
-                stream = number
-            else:
-                self._childs.append(stream)
+            fd = stream._fd
+            stream = fd.use(copy_for_child, fd.number)  # nobody closes it meanwhile
+            self._childs.append(stream)
         elif stream == PIPE and isinstance(stream, int):
             reader, writer = os_pipe()
             mine, stream = (writer, reader) if name == "stdin" else (reader, writer)
@@ -83,6 +80,7 @@ def watch_over(
     sched = this.sched
 
     def terminate() -> None:
+        child.ends_group = leads
         if grace == 0 or sched.dead:
             send(SIGKILL)
             return

@@ -95,7 +95,7 @@ class File:
             msg = f"a descriptor cannot be negative: {fd}"
             raise ValueError(msg)
         if stat.S_ISSOCK(os_fstat(fd).st_mode):
-            self._own_socket(Socket(fileno=fd), name)
+            self._own_socket(_socket_of(fd), name)
         else:
             self._own(take_over(fd), name)
 
@@ -158,8 +158,10 @@ class File:
     def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:  # also at the very end
         fd = getattr(self, "_fd", None)
         if fd is not None and not fd.closing:
-            _warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
-            fd.close()
+            try:
+                _warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+            finally:  # warnings may be errors
+                fd.close()
 
     def read(self, n: int = _CHUNK) -> bytes:
         """Read what is there, at most `n` bytes; wait until something is.
@@ -367,9 +369,17 @@ def stderr() -> File:
 def _standard(number: int, name: str) -> File:
     if stat.S_ISSOCK(os_fstat(number).st_mode):
         file = File.__new__(File)
-        file._own_socket(Socket(fileno=os_dup(number)), name)
+        file._own_socket(_socket_of(os_dup(number)), name)
         return file
     return file_of(copy_of(number), name)
+
+
+def _socket_of(number: int) -> Socket:
+    """Return a socket in the mode that it has, which a default timeout would change."""
+    mode = os.get_blocking(number)
+    sock = Socket(fileno=number)
+    sock.setblocking(mode)
+    return sock
 
 
 def file_of(descriptor: Descriptor, name: str) -> File:

@@ -70,8 +70,10 @@ class Watcher:
     def __del__(self) -> None:
         feed = getattr(self, "_feed", None)
         if feed is not None and not feed.fd.closing:
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
-            feed.close()
+            try:
+                warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+            finally:  # warnings may be errors
+                feed.close()
 
     def add(self, path: str | os.PathLike[str], *, recursive: bool = False) -> None:
         """Watch a file, or a directory and the entries of it; mirrors ``Watcher.Add``.
@@ -90,10 +92,10 @@ class Watcher:
             ValueError: There is a null character in it.
             ClosedError: The watcher is closed.
         """
-        name = os.fsdecode(path)
+        name = _normal(path)
         if "\0" in name:  # where C would see its end
             raise ValueError("embedded null byte")
-        self._feed.use(self._feed.tree.add, os.path.normpath(name) if name else name, recursive)
+        self._feed.use(self._feed.tree.add, name, recursive)
 
     def remove(self, path: str | os.PathLike[str]) -> None:
         """Stop watching what was added as `path`; mirrors ``Watcher.Remove``.
@@ -104,7 +106,7 @@ class Watcher:
             ValueError: `path` is not watched. It never was, or it was removed or renamed.
             ClosedError: The watcher is closed.
         """
-        self._feed.use(self._feed.tree.remove, os.path.normpath(os.fsdecode(path)))
+        self._feed.use(self._feed.tree.remove, _normal(path))
 
     def watched(self) -> list[str]:
         """Return the paths that were added and are still watched; mirrors ``Watcher.WatchList``."""
@@ -181,6 +183,12 @@ class _Feed:
         except ChannelClosed:
             pass
         return was_open
+
+
+def _normal(path: str | os.PathLike[str]) -> str:
+    """Return the path without detours; what is empty stays so, and is no name of "."."""
+    name = os.fsdecode(path)
+    return os.path.normpath(name) if name else name
 
 
 def _backend() -> Tree[Any]:

@@ -374,6 +374,21 @@ def test_a_socket_keeps_its_mode():
         assert right.recv(4) == b"back"
 
 
+def test_a_socket_in_a_program_whose_sockets_have_a_timeout():
+    """It is for those that the program makes, and would stop the whole thread here."""
+    left, right = socket.socketpair()
+    number = left.detach()
+    socket.setdefaulttimeout(0.01)
+    try:
+        with right, File(number) as f:
+            assert os.get_blocking(number)
+            reading = parked(f.read)
+            right.send(b"there")
+            assert reading.result() == b"there"
+    finally:
+        socket.setdefaulttimeout(None)
+
+
 def test_on_a_descriptor_that_is_non_blocking_already():
     """Go: TestReadNonblockingFd: it waits."""
     reader, writer = os.pipe()

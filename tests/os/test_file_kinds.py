@@ -128,6 +128,28 @@ def test_who_shares_a_pipe_does_not_find_it_non_blocking(sharing):
         os.close(fd)
 
 
+def test_two_files_share_a_terminal(monkeypatch):
+    """Closing one does not make the other blocking, which would stop the whole thread."""
+    monkeypatch.setattr(_descriptor, "_opened_anew", lambda number: None)
+    with terminal() as (master, slave), os.fdopen(os.dup(slave), "rb", buffering=0) as shell:
+        one, other = File(os.dup(slave)), File(os.dup(slave))
+        one.close()
+        assert not os.get_blocking(shell.fileno())
+        reading = parked(other.read)
+        os.write(master, b"typed\n")
+        assert reading.result() == b"typed\n"
+        other.close()
+        assert os.get_blocking(shell.fileno())
+
+
+def test_two_files_that_do_not_share(monkeypatch):
+    """What only looks the same, as all nameless files do, has a mode of its own."""
+    monkeypatch.setattr(_descriptor, "_opened_anew", lambda number: None)
+    with terminal() as (one, _), terminal() as (other, _), File(os.dup(other)):
+        File(os.dup(one)).close()
+        assert os.get_blocking(one)
+
+
 def test_one_that_was_non_blocking_stays_so():
     reader, writer = os.pipe()
     theirs = os.dup(reader)

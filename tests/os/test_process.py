@@ -10,10 +10,10 @@ import pytest
 
 import gopoll
 from gopoll import go
-from gopoll.os import file, process
+from gopoll.os import _start, file, process
 from gopoll.os.process import DEVNULL, PIPE, STDOUT, Process, run
 from tests.support.pairs import attempt, open_descriptors
-from tests.support.parking import parked
+from tests.support.parking import in_thread, parked
 
 pytestmark = pytest.mark.network
 
@@ -237,6 +237,22 @@ def test_a_child_gets_a_blocking_copy_of_a_file():
         waiting = parked(reader.read)  # and not the thread
         writer.write(b"still here")
         assert waiting.result() == b"still here"
+
+
+def test_a_file_that_is_closed_while_a_child_gets_it(monkeypatch):
+    """The child gets that file, not what has its number next."""
+
+    def closed_meanwhile(number):
+        in_thread(reader.close)
+        return copy_for_child(number)
+
+    reader, writer = file.pipe()
+    with writer:
+        writer.write(b"for the child")
+    copy_for_child = _start.copy_for_child
+    monkeypatch.setattr(_start, "copy_for_child", closed_meanwhile)
+    assert run(["cat"], stdin=reader, stdout=PIPE).stdout == b"for the child"
+    assert reader.closed
 
 
 def test_a_closed_file_is_refused():

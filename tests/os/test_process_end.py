@@ -7,7 +7,7 @@ import pytest
 
 import gopoll
 from gopoll import context, go, testing
-from gopoll.os import file
+from gopoll.os import _child, file
 from gopoll.os.process import DEVNULL, PIPE, Process, run
 from tests.support.pairs import PAST, attempt, open_descriptors
 from tests.support.parking import end, in_thread, outcome, parked
@@ -174,6 +174,45 @@ def test_a_group_ends_as_a_whole(how):
         assert child.stop(0.01) == KILL
         while reader.read():  # until the last of them has closed it
             pass
+
+
+@pytest.mark.parametrize("how", ["stop", "context"])
+def test_a_group_ends_as_a_whole_whoever_reaps_its_leader(how, cancellable):
+    reader, writer = file.pipe()
+    with writer:
+        script = f"({STUBBORN}) & exec sleep 1000"
+        child = Process(["sh", "-c", script], stdout=writer, process_group=0, ctx=cancellable)
+    with reader, gopoll.timeout(30):
+        assert reader.read() == b"ready\n"
+        waiting = parked(child.wait)
+        if how == "stop":
+            assert child.stop() == TERM
+        else:
+            cancellable.cancel()
+        assert waiting.result() == TERM
+        assert reader.read() == b""
+
+
+def test_a_group_of_which_nobody_is_left_but_its_dead_leader(monkeypatch):
+    """Some kernels forbid to signal such a group, where others do nothing."""
+
+    def forbidden(pid, signum):
+        raise PermissionError
+
+    child = Process(["true"], process_group=0)
+    assert child._child.wait(reap=False) == 0
+    monkeypatch.setattr(_child, "os_killpg", forbidden)
+    assert child.stop() == 0
+
+
+def test_a_group_that_may_not_be_signalled(monkeypatch):
+    def forbidden(pid, signum):
+        raise PermissionError
+
+    with Process(["cat"], stdin=PIPE, process_group=0) as child, monkeypatch.context() as patch:
+        patch.setattr(_child, "os_killpg", forbidden)
+        with pytest.raises(PermissionError):
+            child.kill(group=True)
 
 
 def test_a_child_that_leads_no_group():

@@ -12,11 +12,13 @@ import pytest
 
 import gopoll
 from gopoll import go, testing
+from gopoll.errors import ClosedError
 from gopoll.os import _child, process
 from gopoll.os.process import PIPE, Process, wait_pid
+from gopoll.runtime import outside
 from gopoll.runtime.sched import this
 from tests.support.pairs import attempt, is_open, open_descriptors
-from tests.support.parking import in_thread, parked
+from tests.support.parking import in_thread, outcome, parked
 from tests.support.script import run_script
 
 pytestmark = pytest.mark.network
@@ -177,6 +179,7 @@ def test_two_wait_for_one_pid_and_one_of_them_gets_it():
         (NO_CHILD, ChildProcessError),
         (os.getpid(), ChildProcessError),
         (1 << 22, ChildProcessError),  # more than there can be
+        (1 << 40, ChildProcessError),  # more than can be said
         (0, ValueError),
         (-1, ValueError),
         ("1", TypeError),
@@ -301,6 +304,55 @@ def test_a_descriptor_that_is_closed_behind_our_back(cat):
         assert is_open(number)
         left.close()
         assert isinstance(filling.result(), BrokenPipeError)
+
+
+def test_a_number_that_was_closed_behind_our_back_and_is_the_childs_now():
+    """Whoever waits in what had the number before learns it."""
+    reader, writer = gopoll.os.file.pipe()
+    with writer:
+        reading = parked(outcome, reader.read)
+        number = reader.fileno()
+        os.close(number)
+        child = Process(["sleep", "1000"])
+        waiting = parked(child.wait)
+        if child._child._fd != number:
+            reader.close()
+        assert isinstance(reading.result(10), ClosedError)
+        child.kill()
+        assert waiting.result() == -signal.SIGKILL
+        assert reader.closed
+
+
+def test_no_thread_is_left_to_wait_in(source, cat, monkeypatch):
+    def refused(fn, args):
+        raise RuntimeError("can't start new thread")
+
+    if source == "kernel":
+        pytest.skip("no thread is needed")
+    before = outside.own_threads[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(_child, "start_new_thread", refused)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="thread"):
+                cat.wait()
+        assert outside.own_threads[0] == before
+    cat.stdin.close()
+    assert cat.wait() == 0
+
+
+def test_reaped_by_another_thread_between_look_and_wait(cat, monkeypatch):
+    """By then the number may be a stranger's, for whose end nobody may wait."""
+
+    def reap():
+        os.waitid(os.P_PID, cat.pid, os.WEXITED | os.WNOWAIT)
+        return cat.poll()
+
+    def reap_first(watch):
+        cat.stdin.close()
+        assert in_thread(reap) == 0
+
+    monkeypatch.setattr(_child._Watch, "arm", reap_first)
+    assert cat.wait(10) == 0
 
 
 def _fill(writer):

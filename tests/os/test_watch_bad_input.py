@@ -52,6 +52,10 @@ def test_removing_what_is_not_watched(tmp_path):
         watcher.add(tmp_path / "dir")
         watcher.add(tmp_path / "link")
         watcher.remove(tmp_path / "dir")
+        watcher.add(".")
+        with pytest.raises(ValueError, match="not watched: ''"):
+            watcher.remove("")
+        assert watcher.watched() == ["."]
         for name in ("dir", "link", "none"):
             with pytest.raises(ValueError, match=f"not watched: '.*{name}'"):
                 watcher.remove(tmp_path / name)

@@ -5,7 +5,7 @@ The rows are as in the table for directories.
 
 import pytest
 
-from tests.support.watching import play
+from tests.support.watching import must_be_told
 
 pytestmark = pytest.mark.network
 
@@ -236,4 +236,4 @@ TABLE = {
 
 @pytest.mark.parametrize("scene", TABLE)
 def test_what_is_told(scene, tmp_path):
-    play(TABLE[scene], tmp_path)
+    must_be_told(TABLE[scene], tmp_path)

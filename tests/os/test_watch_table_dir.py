@@ -7,7 +7,7 @@ says why. How a scene is written, ``tests.support.watching`` tells.
 
 import pytest
 
-from tests.support.watching import play
+from tests.support.watching import must_be_told
 
 pytestmark = pytest.mark.network
 
@@ -234,4 +234,4 @@ TABLE = {
 
 @pytest.mark.parametrize("scene", TABLE)
 def test_what_is_told(scene, tmp_path):
-    play(TABLE[scene], tmp_path)
+    must_be_told(TABLE[scene], tmp_path)

@@ -24,6 +24,7 @@ __all__ = [
     "is_open",
     "local_address",
     "open_descriptors",
+    "open_numbers",
     "pair",
     "reset",
     "roundtrip",
@@ -156,9 +157,14 @@ def is_open(number: int) -> bool:
     return True
 
 
+def open_numbers() -> list[int]:
+    """The numbers of this process's descriptors, that of the look included."""
+    return [int(entry.name) for entry in (_FDS if _FDS.exists() else Path("/dev/fd")).iterdir()]
+
+
 def open_descriptors() -> int:
     """How many descriptors this process has."""
-    return sum(1 for _ in (_FDS if _FDS.exists() else Path("/dev/fd")).iterdir())
+    return len(open_numbers())
 
 
 def wait_until(condition: Callable[[], object]) -> None:

@@ -13,7 +13,7 @@ import gopoll
 from gopoll.os.watch import Event, Op, Watcher
 from gopoll.runtime.sched import this
 
-__all__ = ["Witness", "is_kqueue", "needs_inotify", "play", "touch", "witness"]
+__all__ = ["Witness", "is_kqueue", "must_be_told", "needs_inotify", "touch", "witness"]
 
 _PATIENCE = 20.0
 
@@ -121,7 +121,7 @@ def do(root: Path, watcher: Watcher, command: str, arguments: list[str]) -> None
         DEEDS[command](*paths)
 
 
-def play(scene: str, tmp_path: Path) -> None:
+def must_be_told(scene: str, tmp_path: Path) -> None:
     """Do what a scene says, line by line, and see that it tells what happens.
 
     Everything up to the first ``watch`` happens before; from there on, each line is followed, after

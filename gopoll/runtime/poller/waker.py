@@ -13,15 +13,23 @@ order loses a wake-up: a producer that finds the flag set relies on a look that 
 Python runs a signal handler between two bytecodes. A signal that comes after the last bytecode
 before the poll would sleep with the scheduler, handler and all; so the C part of Python's signal
 handling writes to the pipe as well (`hear_signals`). That is why it is no eventfd: one byte is all
-that it writes.
+that it writes. A ring is a zero; any other byte is the number of a signal, which the waker passes
+on to whoever listens (`on_signals`): there is only one such descriptor in a process, and a program
+may want it, too.
 """
+
+from collections.abc import Callable
+from typing import Final
 
 from gopoll._original import os_close, os_pipe, os_read, os_write, set_blocking, set_wakeup_fd
 from gopoll.runtime.poller.base import READ, Poller
 
-__all__ = ["Waker"]
+__all__ = ["Waker", "on_signals"]
+
+on_signals: Final[list[Callable[[bytes], object]]] = []  # told of what arrived, a byte for each
 
 _NOBODY = -1  # who hears signals where nobody does
+_RING = b"\0"  # no signal has this number
 _PIPE = 65536  # what a pipe holds: one read must empty it, or an edge would be missing
 
 
@@ -37,9 +45,14 @@ class Waker:
         self._rung = False
         self._hears_signals = False
         self._poller = poller
-        poller.register(self._read_fd, self)
-        if not poller.edge:
-            poller.arm(self._read_fd, self, READ)
+        try:
+            poller.register(self._read_fd, self)
+            if not poller.edge:
+                poller.arm(self._read_fd, self, READ)
+        except BaseException:
+            os_close(self._read_fd)
+            os_close(self._write_fd)
+            raise
 
     def __repr__(self) -> str:
         return f"<Waker {'rung' if self._rung else 'quiet'}>"
@@ -56,20 +69,27 @@ class Waker:
         if not self._rung:
             self._rung = True
             try:
-                os_write(self._write_fd, b"!")
+                os_write(self._write_fd, _RING)
             except BlockingIOError:  # the pipe is full of signals
                 return
 
     def deliver(self, modes: int) -> None:
         """Drain; called by the scheduler, which looks at its inbox afterwards."""
         if modes & READ:
-            try:
-                os_read(self._read_fd, _PIPE)
-            except BlockingIOError:
-                pass
-            self._rung = False
+            self.drain()
         if not self._poller.edge:
             self._poller.arm(self._read_fd, self, READ)
+
+    def drain(self) -> None:
+        """Read all, and pass on what signals wrote; in a goroutine, or in the scheduler's turn."""
+        try:
+            data = os_read(self._read_fd, _PIPE)
+        except BlockingIOError:
+            data = b""
+        self._rung = False
+        if on_signals and (signals := data.replace(_RING, b"")):
+            for listener in on_signals:
+                listener(signals)
 
     def evict(self) -> None:
         """Fail loudly: without its waker a scheduler would sleep through wake-ups."""
