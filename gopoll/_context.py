@@ -32,6 +32,7 @@ from gopoll.chan import Chan, nil_chan
 from gopoll.errors import Canceled, ChannelClosed, DeadlineExceeded
 from gopoll.runtime.proc import go
 from gopoll.runtime.sched import this
+from gopoll.runtime.waitq import need_much_room
 
 __all__ = [
     "ABSENT",
@@ -286,6 +287,8 @@ class Active(Own):
 
     def end(self, error: type[Exception] | Exception, cause: BaseException | None) -> None:
         """End this and all that hangs in it; nothing if it is done already."""
+        if self._dependents or self._done is not None:
+            need_much_room()
         outcome = error, cause
         if not self._settle(outcome) or not self._dependents:
             return

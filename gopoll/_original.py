@@ -14,6 +14,7 @@ import errno
 import os
 import select
 import socket
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -29,6 +30,10 @@ ThreadLocal = _thread._local
 get_ident = _thread.get_ident
 start_new_thread = _thread.start_new_thread
 thread_count = _thread._count
+current_frames = sys._current_frames
+ThreadHandle: Any = getattr(_thread, "_ThreadHandle", None)  # since 3.13
+thread_set_name: Any = getattr(_thread, "set_name", None)  # since 3.14
+thread_shutdown: Any = getattr(_thread, "_shutdown", None)  # since 3.13
 interrupt_main = _thread.interrupt_main
 main_thread = threading.main_thread
 
@@ -44,6 +49,7 @@ set_wakeup_fd = _signal.set_wakeup_fd
 default_int_handler = _signal.default_int_handler
 SIGINT = _signal.SIGINT
 SIGQUIT = _signal.SIGQUIT
+SIGURG = _signal.SIGURG
 valid_signals = _signal.valid_signals
 
 # Descriptors.
@@ -73,10 +79,13 @@ __all__ = [
     "AF_INET6",
     "SIGINT",
     "SIGQUIT",
+    "SIGURG",
     "RLock",
     "Socket",
+    "ThreadHandle",
     "ThreadLocal",
     "allocate_lock",
+    "current_frames",
     "default_int_handler",
     "epoll_poll",
     "errno",
@@ -105,5 +114,7 @@ __all__ = [
     "start_new_thread",
     "thread_count",
     "thread_kill",
+    "thread_set_name",
+    "thread_shutdown",
     "valid_signals",
 ]

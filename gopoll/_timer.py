@@ -139,6 +139,9 @@ class TimerChan(Chan[float]):
         won, self.when = self.when is when, then if self.when is when else self.when
         return (when, True, None) if won else BLOCKED
 
+    def put_back(self, value: float) -> None:
+        """Nothing: the time has come, and whoever was told is gone."""
+
     def queue(self, waiter: Waiter, *, sends: bool) -> None:  # noqa: ARG002 - nobody does
         """Let `waiter` wait here for the time to come."""
         self._waiting[waiter] = None
@@ -271,6 +274,6 @@ class Call:
     def _start(self) -> None:
         model = self._model
         g: Goroutine[Any] = Goroutine(model.sched, model.name)
-        g.fn, g.arg, g.site, g.timeline = model.fn, model.arg, model.site, model.timeline
+        g.fn, g.value, g.site, g.timeline = model.fn, model.value, model.site, model.timeline
         g.context = None if model.context is None else model.context.copy()
         g.sched.start(g)

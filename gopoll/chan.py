@@ -34,7 +34,7 @@ from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.guard import Guard
 from gopoll.runtime.proc import go
 from gopoll.runtime.sched import this
-from gopoll.runtime.waitq import Waiter, WaitQueue, refuse, resume
+from gopoll.runtime.waitq import Waiter, WaitQueue, need_room, refuse, resume
 
 __all__ = ["BLOCKED", "Chan", "nil_chan"]
 
@@ -254,6 +254,7 @@ class Chan(Guard, Generic[T]):
             if self.closed:
                 msg = "close of closed channel"
                 raise ChannelClosed(msg)
+            need_room()
             self.closed = True
             woken: list[Goroutine[Any]] = []
             for queue in (self._receivers, self._senders):
@@ -266,7 +267,7 @@ class Chan(Guard, Generic[T]):
         for g in woken:
             resume(g)
 
-    # -- for select as well: all of it inside the guard ---------------------------------------
+    # -- for select and aio as well: all of it inside the guard -------------------------------
 
     def put(self, value: T) -> Any:
         """Pass `value` on: returns the receiver to resume, None if it is buffered, or BLOCKED."""
@@ -289,7 +290,7 @@ class Chan(Guard, Generic[T]):
         sender = None
         if buffer:
             value = buffer.popleft()
-            if self._senders.first is not None:
+            if self._senders.first is not None and len(buffer) < self.cap:
                 sender = self._senders.claim_first()
                 if sender is not None:
                     buffer.append(sender.value)
@@ -303,6 +304,18 @@ class Chan(Guard, Generic[T]):
         if self.closed:
             return None, False, None
         return BLOCKED
+
+    def put_back(self, value: T) -> Any:
+        """Undo a receive: `value` is the next to be received. Returns the receiver to resume."""
+        receiver = self._receivers.claim_first()
+        if receiver is not None:
+            receiver.value = value
+            receiver.ok = True
+            return receiver
+        if self._buffer is _NO_BUFFER:
+            self._buffer = deque()
+        self._buffer.appendleft(value)  # one too many, perhaps, until it is received
+        return None
 
     def queue(self, waiter: Waiter, *, sends: bool) -> None:
         """Let `waiter` wait here for its turn to send or to receive."""

@@ -26,8 +26,8 @@ from gopoll._context import (
     why,
 )
 from gopoll.errors import Canceled, DeadlineExceeded
-from gopoll.runtime import interrupt
 from gopoll.runtime.goroutine import Goroutine
+from gopoll.runtime.proc import conceive
 from gopoll.runtime.sched import Scheduler, on_thread_of, this
 from gopoll.runtime.timers import Timeline, Timer, check_seconds
 
@@ -271,13 +271,7 @@ def after_func(
         TypeError: `ctx` is no context, or `fn` cannot be called.
     """
     _check(ctx)
-    if not callable(fn):
-        msg = f"after_func() needs something to call, got {fn!r}"
-        raise TypeError(msg)
-    sched = this.sched
-    if len(sched.goroutines) == 1:
-        interrupt.install()
-    return ctx.on_done(partial(_start, Goroutine.create(sched, fn, args, kwargs, 2)))
+    return ctx.on_done(partial(_start, conceive("after_func", fn, args, kwargs)))
 
 
 def _start(g: Goroutine[Any]) -> None:

@@ -57,7 +57,7 @@ class _Member(Goroutine[T]):
         self.join(timeout)
         if self.failure is not None:
             raise self.failure
-        return self.value  # type: ignore[return-value]
+        return self.value  # type: ignore[no-any-return]
 
 
 class Group:

@@ -39,7 +39,7 @@ from gopoll.runtime.netpoll import PollDesc, Slot
 from gopoll.runtime.poller.base import READ, WRITE
 from gopoll.runtime.sched import Scheduler, on_thread_of, this
 from gopoll.runtime.timers import check_seconds
-from gopoll.runtime.waitq import WaitQueue, resume
+from gopoll.runtime.waitq import WaitQueue, need_much_room, resume
 
 __all__ = ["FD", "File"]
 
@@ -227,6 +227,7 @@ class FD(Guard):
         Raises:
             ClosedError: It is closed already.
         """
+        need_much_room()
         self.acquire()
         if self.busy:  # a handler inside of a short critical section of this very descriptor
             self.release()

@@ -12,9 +12,7 @@ from typing import ParamSpec
 
 from gopoll._timer import Call, TimerChan, check_duration, check_period
 from gopoll.chan import Chan, nil_chan
-from gopoll.runtime import interrupt
-from gopoll.runtime.goroutine import Goroutine
-from gopoll.runtime.proc import sleep
+from gopoll.runtime.proc import conceive, sleep
 from gopoll.runtime.sched import this
 
 __all__ = ["Ticker", "Timer", "after", "after_func", "now", "sleep", "tick"]
@@ -156,15 +154,9 @@ def after_func(
         TypeError: `seconds` is no number at all, or `fn` cannot be called.
     """
     duration = check_duration(seconds, "after_func")
-    if not callable(fn):
-        msg = f"after_func() needs something to call, got {fn!r}"
-        raise TypeError(msg)
-    sched = this.sched
-    if len(sched.goroutines) == 1:
-        interrupt.install()
     timer = Timer.__new__(Timer)
     timer.c = nil_chan
-    timer._alarm = Call(duration, Goroutine.create(sched, fn, args, kwargs, 2))
+    timer._alarm = Call(duration, conceive("after_func", fn, args, kwargs))
     return timer
 
 

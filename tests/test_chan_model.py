@@ -3,7 +3,6 @@
 from collections import deque
 from random import Random
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -11,11 +10,11 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from gopoll import Chan, ChannelClosed, default, go, select, testing
 from gopoll.runtime.sched import this
+from tests.support.model import must_do_what_the_model_says
 from tests.support.parking import end, outcome
 
 
@@ -227,10 +226,4 @@ class Channels(RuleBasedStateMachine):
 
 def test_channels_do_what_the_model_says():
     """Each history ends with nobody waiting unexpectedly and nothing lost."""
-    histories = settings(
-        max_examples=60,
-        stateful_step_count=30,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(Channels, settings=histories)  # asserts after each step
+    must_do_what_the_model_says(Channels, histories=60, steps=30)

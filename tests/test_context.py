@@ -7,10 +7,9 @@ from math import inf, nan
 import pytest
 
 import gopoll
-from gopoll import context, default, select, time
+from gopoll import context, time
 from gopoll.context import (
     Canceled,
-    Context,
     DeadlineExceeded,
     background,
     cause,
@@ -25,34 +24,9 @@ from gopoll.context import (
     without_cancel,
 )
 from gopoll.testing import fake_clock, wait_idle
+from tests.support.contexts import Wrapped, is_done
 
 HOUR = 3600.0
-
-
-def is_done(ctx):
-    """Whether done() is closed; err() must agree."""
-    done = select(ctx.done().recv_ok, default) == (0, (None, False))
-    assert done == (ctx.err() is not None)
-    return done
-
-
-class Wrapped(Context):
-    """A context of the program's own, around another: what Go writes by embedding one."""
-
-    def __init__(self, inner):
-        self.inner = inner
-
-    def done(self):
-        return self.inner.done()
-
-    def err(self):
-        return self.inner.err()
-
-    def deadline(self):
-        return self.inner.deadline()
-
-    def value(self, key):
-        return self.inner.value(key)
 
 
 # -- roots ---------------------------------------------------------------------------------------

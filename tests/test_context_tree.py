@@ -9,7 +9,7 @@ import weakref
 import pytest
 
 import gopoll
-from gopoll import Chan, default, go, nil_chan, select
+from gopoll import Chan, go, nil_chan
 from gopoll.context import (
     Canceled,
     Context,
@@ -27,37 +27,13 @@ from gopoll.context import (
     without_cancel,
 )
 from gopoll.testing import fake_clock, wait_idle
+from tests.support.contexts import Wrapped, is_done
 
 HOUR = 3600.0
 
 
-def is_done(ctx):
-    done = select(ctx.done().recv_ok, default) == (0, (None, False))
-    assert done == (ctx.err() is not None)
-    return done
-
-
 def hanging_in(ctx):
     return list(ctx._dependents)
-
-
-class Wrapped(Context):
-    """Another context in a class of the program's own, unchanged."""
-
-    def __init__(self, inner):
-        self.inner = inner
-
-    def done(self):
-        return self.inner.done()
-
-    def err(self):
-        return self.inner.err()
-
-    def deadline(self):
-        return self.inner.deadline()
-
-    def value(self, key):
-        return self.inner.value(key)
 
 
 class Foreign(Wrapped):

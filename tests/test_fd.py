@@ -135,6 +135,48 @@ def test_readers_are_served_in_the_order_they_came():
         ]
 
 
+def queue_for(side, deadline):
+    """Wait for the side until then; give it back at once."""
+    side.queue_up(deadline)
+    side.held = False
+    side.settle()
+    return "had it"
+
+
+def test_who_queues_may_give_up_at_its_time():
+    """Nobody behind it is forgotten, and what it did not get is not given to it later."""
+    with fake_clock() as clock, Held() as (fd, _, _):
+        side = fd.reader
+        assert side.take()
+        soon, late, never = (
+            gopoll.go(attempt, queue_for, side, deadline)
+            for deadline in (time.now() + 1, time.now() + 10, None)
+        )
+        wait_idle()
+        clock.advance(1)
+        assert isinstance(soon.result(), TimeoutError)
+        assert not late.done
+        side.held = False
+        side.settle()
+        assert [late.result(), never.result()] == ["had it"] * 2
+        assert not side.held
+        assert len(clock) == 0
+
+
+def test_who_queues_with_a_deadline_is_woken_by_close():
+    with fake_clock() as clock, Held() as (fd, _, _):
+        assert fd.reader.take()
+        queued = gopoll.go(attempt, queue_for, fd.reader, time.now() + 1)
+        wait_idle()
+        fd.close()
+        assert isinstance(queued.result(), net.ClosedError)
+        clock.advance(1)
+        assert len(clock) == 0
+        fd.reader.held = False
+        fd.reader.settle()
+        assert fd.closed
+
+
 @pytest.mark.parametrize("network", ["tcp", "unix", "pipe"])
 def test_whole_writes_never_interleave(network):
     size = 1 << 20

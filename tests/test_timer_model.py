@@ -3,7 +3,6 @@
 import weakref
 from contextlib import ExitStack
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -11,10 +10,10 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from gopoll import default, go, select, testing, time
+from tests.support.model import must_do_what_the_model_says
 from tests.support.parking import end
 
 TIMERS, TICKER, CALL = (0, 1), 2, 3
@@ -212,10 +211,4 @@ class Timers(RuleBasedStateMachine):
 
 
 def test_timers_do_what_the_model_says():
-    histories = settings(
-        max_examples=80,
-        stateful_step_count=40,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(Timers, settings=histories)  # asserts after each step
+    must_do_what_the_model_says(Timers, histories=80, steps=40)

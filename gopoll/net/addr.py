@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from gopoll._original import AF_INET, AF_INET6, socket_module
+from gopoll._literal import literal_family
+from gopoll._original import socket_module
 from gopoll.errors import AddrError
 
 __all__ = [
@@ -108,17 +109,6 @@ def parse_port(network: str, port: str) -> int:
     if number > _MAX_PORT:
         raise _bad(port, "port out of range")
     return number
-
-
-def literal_family(host: str) -> int | None:
-    """Return the address family if `host` is a numeric address, else None."""
-    for family, text in ((AF_INET, host), (AF_INET6, host.partition("%")[0])):
-        try:
-            socket_module.inet_pton(family, text)
-        except (OSError, ValueError, UnicodeError):
-            continue
-        return family
-    return None
 
 
 def unix_sockaddr(path: str) -> str:

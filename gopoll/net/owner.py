@@ -36,8 +36,10 @@ class Owner:
     def __del__(self, _warn: Any = warnings.warn) -> None:  # at the end modules are empty
         fd = getattr(self, "_fd", None)
         if fd is not None and not fd.closing:
-            _warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
-            fd.close()
+            try:
+                _warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+            finally:  # warnings may be errors
+                fd.close()
 
     @property
     def closed(self) -> bool:

@@ -153,6 +153,7 @@ class Process:
 
         Raises:
             TimeoutError: It has not ended by then; it goes on.
+            TypeError, ValueError: `timeout` is no number.
         """
         code = self._child.wait(timeout)
         self._settle(code)
@@ -185,6 +186,9 @@ class Process:
 
         If it leads a process group, all of that ends. Its output is not read here: what would
         print a lot before it ends may have to be killed.
+
+        Raises:
+            TypeError, ValueError: `grace` is no number; the child goes on.
         """
         return self.end(grace, lambda: None)
 

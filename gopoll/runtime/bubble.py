@@ -12,12 +12,13 @@ A wait for the kernel, for another thread or for an object from outside is not d
 
 from collections.abc import Callable
 from heapq import heappop, heappush
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 from gopoll.runtime.timers import Timeline
 
 if TYPE_CHECKING:
+    from random import Random
+
     from gopoll.runtime.goroutine import Goroutine
     from gopoll.runtime.waitq import Waiter
 
@@ -39,7 +40,7 @@ class BubbleTime(Timeline):
         self.go_on_in_child = go_on_in_child  # called with the goroutine that forked
         self.idlers: list[Waiter] = []
 
-    def shuffle_next(self, dice: Random) -> None:
+    def shuffle_next(self, dice: "Random") -> None:
         """Let chance decide in which order the timers fire that are due next, at one instant."""
         due = self.next_due()
         together = []

@@ -6,6 +6,9 @@ inherited poller is closed and never modified: the kernel's set is shared with t
 gets a scheduler of its own, so descriptors register afresh at their first wait. Locks that another
 thread may have held at that instant are made anew, and so is what a goroutine held that is no more;
 they are found through the collector, since a list of them would cost each of them memory.
+
+Hooks of others may run in the child before ours, and use what is built on gopoll. So from a moment
+before the fork until then an operation that finds that the turn is over goes on.
 """
 
 import gc
@@ -26,6 +29,20 @@ _ghosts: list[Scheduler] = []
 def in_child(fn: Callable[[], None]) -> None:
     """Have `fn` called in each forked child, once the scheduler is sound."""
     _in_child.append(fn)
+
+
+def _before_fork() -> None:
+    _note_fork(True)
+
+
+def _after_fork_in_parent() -> None:
+    _note_fork(False)
+
+
+def _note_fork(begins: bool) -> None:
+    sched = schedulers.get(get_ident())
+    if sched is not None:
+        sched.forking = begins
 
 
 def _after_fork_in_child() -> None:
@@ -52,4 +69,8 @@ def _after_fork_in_child() -> None:
         fn()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
 from functools import partial
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from gopoll.errors import GoExit
 from gopoll.runtime.chain import Chain
@@ -34,11 +34,37 @@ from gopoll.runtime.waitq import Claimable, WaitQueue
 if TYPE_CHECKING:
     from gopoll.runtime.sched import Scheduler
 
-__all__ = ["Goroutine", "Roster", "Site", "work"]
+__all__ = ["Block", "Carrier", "Goroutine", "Roster", "Site", "work"]
 
 T = TypeVar("T")
 _next_id = itertools.count(1).__next__
 Site = tuple[CodeType, int, int]  # code, instruction, goroutine
+
+
+class Carrier(Protocol):
+    """Keeps for one goroutine what Python keeps per OS thread, while a loop of asyncio runs in it.
+
+    None for nearly all.
+    """
+
+    def __call__(self, resumes: bool, /) -> None:
+        """Put it back (True) when the goroutine comes back to its thread; away (False) before."""
+
+    def crosses(self, exc: BaseException) -> None:
+        """Hear that `exc` is raised in the goroutine, now or at its next wait."""
+
+    def block(self) -> "Block":
+        """Say whose block it is that begins here."""
+
+
+class Block(Protocol):
+    """A block of one of several tasks that take turns in a goroutine; see `Scope`."""
+
+    def shoot(self, end: BaseException) -> None:
+        """End the wait in which the block is, or its next one, by `end` or in the task's way."""
+
+    def close(self, exc: BaseException | None) -> bool:
+        """Leave the block, which was shot, with `exc`; True if that is the end in that way."""
 
 
 class Goroutine(Generic[T]):
@@ -49,13 +75,13 @@ class Goroutine(Generic[T]):
     """
 
     __slots__ = (
-        "arg",
         "context",
         "error",
         "fn",
         "greenlet",
         "id",
         "joiners",
+        "life",
         "name",
         "next",
         "on_switch",
@@ -74,10 +100,11 @@ class Goroutine(Generic[T]):
     def __init__(self, sched: "Scheduler", name: str) -> None:
         self.id = _next_id()
         self.name = name
-        # What it will call, until it does. A lone argument, unless it is a tuple, stands for the
-        # tuple of them, which would weigh as much again.
+        # What it will call, until it does; its arguments are in `value` by then, where the result
+        # will be. A lone one, unless it is a tuple, stands for the tuple of them, which would weigh
+        # as much again.
         self.fn: Callable[..., Any] | None = None
-        self.arg: Any = None
+        self.value: Any = None
         self.prev: Goroutine[Any] | None = None  # in the roster
         self.next: Goroutine[Any] | None = None
         self.sched = sched
@@ -90,13 +117,12 @@ class Goroutine(Generic[T]):
         self.since = 0.0
         self.thrown: BaseException | None = None
         self.pending: list[BaseException] | None = None
-        # Ending: what came of it, and who wants to know.
-        self.value: T | None = None
+        # Ending: what came of it besides `value`, and who wants to know.
         self.error: BaseException | None = None
         self.joiners: WaitQueue | None = None
-        # Saves (False) and restores (True) what Python keeps per OS thread, around a park.
-        self.on_switch: Callable[[bool], None] | None = None
+        self.on_switch: Carrier | None = None
         self.site: Site | None = None  # where go() was called, and by whom
+        self.life: object = None  # what ends with it, and nobody else holds
 
     @classmethod
     def create(
@@ -114,7 +140,7 @@ class Goroutine(Generic[T]):
             name = type(fn).__qualname__
         g = cls(sched, name)
         g.fn = partial(fn, **kwargs) if kwargs else fn
-        g.arg = args[0] if len(args) == 1 and type(args[0]) is not tuple else args
+        g.value = args[0] if len(args) == 1 and type(args[0]) is not tuple else args
         context = copy_context()
         if len(context):  # none is as good as an empty one, and weighs nothing
             g.context = context
@@ -126,6 +152,11 @@ class Goroutine(Generic[T]):
             sched.last_site = site
         g.site = sched.last_site  # shared by all that were created there
         return g
+
+    def carry(self, resumes: bool) -> None:
+        """Tell `on_switch`, if there is one, that the goroutine leaves the thread or comes back."""
+        if self.on_switch is not None:
+            self.on_switch(resumes)
 
     def postpone(self, exc: BaseException) -> None:
         """Raise `exc` at the next wait, after what is to be raised before."""
@@ -184,7 +215,7 @@ class Goroutine(Generic[T]):
         self.sched.join(self, timeout, wants_error=True)
         if self.error is not None:
             raise self.error
-        return self.value  # type: ignore[return-value]
+        return self.value  # type: ignore[no-any-return]
 
 
 class Roster(Chain[Goroutine[Any]]):
@@ -232,8 +263,8 @@ def work(sched: "Scheduler") -> None:
     while True:
         g = sched.current
         assert g is not None and g.fn is not None  # noqa: PT018 - a worker is bound first
-        fn, arg = g.fn, g.arg
-        g.fn = g.arg = None
+        fn, arg = g.fn, g.value
+        g.fn = g.value = None
         try:
             # Spelled out, since a call with * enters the interpreter anew, on the C stack, which is
             # copied at each switch: half a kilobyte for each goroutine that waits.
@@ -252,6 +283,7 @@ def work(sched: "Scheduler") -> None:
         except BaseException as exc:
             g.error = exc
         del fn, arg
+        g.life = None
         g.sched.finish(g)
         del g
         if not sched.retire():

@@ -36,10 +36,11 @@ from typing import Any, TypeVar
 
 from gopoll._original import RLock
 
-__all__ = ["Guard", "calls_user_code", "in_user_code", "interrupts_gopoll"]
+__all__ = ["Guard", "calls_user_code", "imports", "in_user_code", "interrupts_gopoll"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_IMPORT = "<frozen importlib._bootstrap>"
 _calls_user_code: set[CodeType] = set()
 
 
@@ -54,6 +55,15 @@ def in_user_code(frame: FrameType | None) -> bool:
     while frame is not None and not _is_gopoll(frame):
         frame = frame.f_back
     return frame is None or frame.f_code in _calls_user_code
+
+
+def imports(frame: FrameType | None) -> bool:
+    """Whether `frame` serves an import: who runs meanwhile in this thread sees half a module."""
+    while frame is not None and not _is_gopoll(frame):
+        if frame.f_code.co_filename == _IMPORT:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def interrupts_gopoll(frame: FrameType | None) -> bool:

@@ -11,7 +11,8 @@ tear a hand-over, nor in a goroutine that knows nothing of the keyboard:
     main runs              gopoll's code         at main's next wait, or once it has left gopoll
     main waits             anywhere              its wait ends with KeyboardInterrupt
     another one runs       its own code          it gives way to main, which raises
-    another one runs       gopoll's code         as soon as it waits, yields, ends or leaves gopoll
+    another one runs       gopoll's code, or     as soon as it waits, yields, ends or leaves gopoll,
+                           an import             or the import is done
     =====================  ====================  ==============================================
 
 Who leaves gopoll may compute for ever: so until main has raised the interrupt, a short-lived thread
@@ -35,7 +36,7 @@ from gopoll._original import (
 )
 from gopoll.runtime import outside
 from gopoll.runtime.goroutine import Goroutine
-from gopoll.runtime.guard import in_user_code
+from gopoll.runtime.guard import imports, in_user_code
 from gopoll.runtime.sched import Scheduler, this
 
 __all__ = ["forget", "install", "uninstall"]
@@ -75,14 +76,14 @@ def install() -> None:
         set_signal(SIGINT, _dispatch)
 
 
-def uninstall() -> None:
-    """Give the place back, once the last signal of our own thread has come.
+def uninstall() -> bool:
+    """Give the place back, once the last signal of our own thread has come; False: it is not ours.
 
     Raises:
         KeyboardInterrupt: It was still to be raised.
     """
     if get_ident() != main_thread().ident or getsignal(SIGINT) is not _dispatch:
-        return
+        return False
     main = this.sched.main
     waits = False
     while _pending.waits(main) or _pending.thread_runs:
@@ -92,6 +93,7 @@ def uninstall() -> None:
     set_signal(SIGINT, default_int_handler)
     if waits:
         raise KeyboardInterrupt
+    return True
 
 
 def forget() -> None:
@@ -116,7 +118,7 @@ def _dispatch(_signum: int, frame: FrameType | None) -> None:
     g = sched.current
     if g is None:
         return  # g0 looks into its inbox next
-    if g is main or not g.in_call or not in_user_code(frame):
+    if g is main or not g.in_call or not in_user_code(frame) or imports(frame):
         _raise_again_later(main)
     else:
         _tell_main(sched)

@@ -13,7 +13,7 @@ from gopoll.runtime.waitq import Waiter, WaitQueue, refuse, resume, wait
 if TYPE_CHECKING:
     from gopoll.runtime.goroutine import Goroutine
 
-__all__ = ["join", "wake_joiners"]
+__all__ = ["enlist", "join", "strike_off", "wake_joiners"]
 
 
 def join(
@@ -32,22 +32,33 @@ def join(
     if caller is None:
         refuse("goroutine join")
     waiter = Waiter(caller, wants_error)
+    if not enlist(g, waiter):
+        return
+    try:
+        wait(waiter, durable("goroutine join", caller, g.timeline), timeout)
+    except BaseException:
+        strike_off(g, waiter)
+        raise
+
+
+def enlist(g: "Goroutine[Any]", waiter: Waiter) -> bool:
+    """Let `waiter` be claimed when `g` ends; False if it has ended and never will claim it."""
     guard = g.sched.guard
     guard.enter()
     if g.joiners is None:
         g.joiners = WaitQueue()
     g.joiners.push(waiter)
     guard.leave()
-    if g.done and waiter.claim():  # it ended before it could see us
-        return
-    try:
-        wait(waiter, durable("goroutine join", caller, g.timeline), timeout)
-    except BaseException:
-        guard.enter()
-        if g.joiners is not None:
-            g.joiners.discard(waiter)
-        guard.leave()
-        raise
+    return not (g.done and waiter.claim())  # it may have ended before it could see us
+
+
+def strike_off(g: "Goroutine[Any]", waiter: Waiter) -> None:
+    """Take `waiter` out if `g` has not ended."""
+    guard = g.sched.guard
+    guard.enter()
+    if g.joiners is not None:
+        g.joiners.discard(waiter)
+    guard.leave()
 
 
 def wake_joiners(g: "Goroutine[Any]") -> bool:

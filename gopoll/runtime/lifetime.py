@@ -8,7 +8,7 @@ own goroutine parks on shallower ground.
 **End.** When `run()` returns, or a thread ends, its other goroutines end as by ``goexit()``: their
 ``finally`` blocks run, within `_GRACE` seconds. Those that refuse are reported and kept, never to
 run again; nothing ends by garbage collection. When the main thread ends without `run()` nobody
-waits for the rest, as in Go.
+waits for the rest, as in Go. Those that stand for threads (`outliving`) end as threads do.
 """
 
 import sys
@@ -31,11 +31,16 @@ __all__ = [
     "LastWill",
     "close",
     "end_of_child",
+    "ending",
     "give_birth_to_g0",
+    "outliving",
     "seek_shallow_ground",
     "shut_down",
 ]
 
+# Those that go on when `run()` ends, as threads do; and whether the OS thread waits for them then.
+outliving: dict[Goroutine[Any], bool] = {}
+ending = [False]  # whether Python ends: greenlets will switch for a while only
 _GRACE = 1.0
 _SHALLOW = 60  # frames; an import statement or a test runner is not deeper
 
@@ -81,7 +86,7 @@ def shut_down(sched: "Scheduler", timeline: Timeline | None = None) -> None:
 
     def the_others() -> list[Goroutine[Any]]:
         mine = (g for g in sched.goroutines if timeline is None or g.timeline is timeline)
-        return [g for g in mine if g is not caller]
+        return [g for g in mine if g is not caller and (timeline is not None or g not in outliving)]
 
     told: set[Goroutine[Any]] = set()
     give_up = monotonic() + _GRACE
@@ -114,7 +119,7 @@ def _tell_to_end(sched: "Scheduler", g: Goroutine[Any]) -> None:
     if g.greenlet is not None:
         sched.interrupt(g, GoExit())
         return
-    g.fn = g.arg = None  # it never ran, and never will
+    g.fn = g.value = None  # it never ran, and never will
     sched.runq.remove(g)
     sched.finish(g)
 
@@ -126,7 +131,7 @@ def forget(sched: "Scheduler", g: Goroutine[Any]) -> None:
     while g in sched.runq:
         sched.runq.remove(g)
     sched.ghosts.append(g.greenlet)
-    g.greenlet = g.fn = g.arg = None
+    g.greenlet = g.fn = g.value = None
     sched.goroutines.strike(g)
 
 
@@ -170,7 +175,9 @@ class LastWill:
         sched = self.sched
         if sched.dead or get_ident() != sched.thread:  # a fork clears the other threads' storage
             return
+        _let_threads_end(sched)
         shut_down(sched)
+        sched.main.life = None
         sched.dead = True
         while sched.inbox:  # a close that this thread has not heard of yet, for one
             fn, arg = sched.inbox.popleft()
@@ -179,6 +186,26 @@ class LastWill:
         self.registry.pop(sched.thread, None)
         if sched.ghosts:
             _ghosts.append(sched)
+        else:
+            _dissolve(sched)
+
+
+def _let_threads_end(sched: "Scheduler") -> None:
+    """Wait for those goroutines that are threads, as a program does; the others are to end."""
+    while waited_for := [g for g in sched.goroutines if outliving.get(g)]:
+        for g in waited_for:
+            g.join()
+    for g in sched.goroutines:
+        outliving.pop(g, None)
+
+
+def _dissolve(sched: "Scheduler") -> None:
+    """End the greenlets of a thread that ends: the collector does not look into their frames."""
+    for one in (*sched.free, sched.g0):
+        one.parent = getcurrent()
+        one.throw(GreenletExit)
+    sched.free.clear()
+    sched.main.greenlet = None
 
 
 _ghosts: list["Scheduler"] = []  # of threads that ended; collecting them would run their code
@@ -190,12 +217,19 @@ def freeze_other_threads(registry: dict[int, "Scheduler"]) -> None:
     A thread that asks for the lock of a dying interpreter is ended by unwinding its C stack, and
     greenlet's frames do not survive that. One that sleeps for good never asks.
     """
+    ending[0] = True
+    told = []
     for sched in list(registry.values()):
         if sched.thread != get_ident():
             frozen = allocate_lock()
             frozen.acquire()
             sched.post(_freeze, frozen)
+            told.append(frozen)
+    for frozen in told:
+        try:
             frozen.acquire(True, _FREEZE)
+        except KeyboardInterrupt:  # the program does end; but it should not crash
+            continue
 
 
 def _freeze(frozen: Any) -> None:

@@ -33,7 +33,7 @@ from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.poller.base import HANGUP, READ, WRITE
 from gopoll.runtime.sched import Scheduler, this
 from gopoll.runtime.timers import Timer
-from gopoll.runtime.waitq import Waiter, refuse, wait
+from gopoll.runtime.waitq import Waiter, need_room, refuse, wait
 
 __all__ = ["PollDesc", "Slot", "wait_read", "wait_write"]
 
@@ -76,6 +76,7 @@ class Slot:
             return
         sched = self.sched
         g = sched.current or refuse("IO wait")
+        need_room()
         self.deadline = deadline
         if deadline is not None:
             self._arm(g, deadline)

@@ -20,6 +20,7 @@ from gopoll.runtime.waitq import Waiter, refuse, resume
 __all__ = ["offload"]
 
 _MOST = 128  # threads
+_AT_THE_END = "at interpreter shutdown"  # from Python 3.12 on; no flag tells it
 _IDLE = 10.0  # seconds after which a worker without work ends
 
 P = ParamSpec("P")
@@ -87,9 +88,9 @@ class _Pool(Guard):
                 worker.job = job
                 worker.wake.release()
             elif self.size < _MOST:
-                start_new_thread(self._work, (_Worker(job),))
-                self.size += 1
-                outside.own_threads[0] += 1
+                if _start(self._work, _Worker(job)):
+                    self.size += 1
+                    outside.own_threads[0] += 1
             else:
                 self.queue.append(job)
         finally:
@@ -128,6 +129,20 @@ class _Pool(Guard):
                 return
             finally:
                 self.leave()
+
+
+def _start(work: Callable[[_Worker], object], worker: _Worker) -> bool:
+    """Start a thread; False if there will be none any more, and nobody who asks for the reason.
+
+    A thread that runs on while the interpreter is taken down ends with it, wherever it is by then.
+    """
+    try:
+        start_new_thread(work, (worker,))
+    except RuntimeError as exc:
+        if _AT_THE_END not in str(exc) or this.sched.is_main_thread:
+            raise
+        return False
+    return True
 
 
 _pool = _Pool()

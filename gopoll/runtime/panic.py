@@ -16,7 +16,6 @@ server; so here the default is to report it in Go's shape, end the goroutine and
 
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -73,17 +72,26 @@ def panicked(g: Goroutine[Any], exc: BaseException) -> None:
 
 def report(g: Goroutine[Any], exc: BaseException) -> None:
     """Write `exc` on stderr in Go's shape, with Python's traceback in the place of Go's stack."""
-    tb = exc.__traceback__
-    if tb is not None and tb.tb_next is not None:
-        tb = tb.tb_next  # the first is the frame that runs every goroutine
-    what = "".join(traceback.format_exception_only(type(exc), exc)).strip()
-    stack = "".join(traceback.format_exception(type(exc), exc, tb))
+    what, stack = _in_words(exc)
     text = f'panic: {what}\n\ngoroutine {g.id} "{g.name}" [running]:\n{stack}{format_origin(g)}'
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
     except (AttributeError, OSError, ValueError):  # no stderr, or a closed one
         return
+
+
+def _in_words(exc: BaseException) -> tuple[str, str]:
+    """Return what happened, in one line, and the traceback."""
+    tb = exc.__traceback__
+    if tb is not None and tb.tb_next is not None:
+        tb = tb.tb_next  # the first is the frame that runs every goroutine
+    try:
+        import traceback  # costs as much as a third of gopoll, and most programs never need it
+    except Exception:  # no descriptor is left to read it, or Python ends
+        return f"{type(exc).__name__}: {exc}", "(no traceback)\n"
+    what = "".join(traceback.format_exception_only(type(exc), exc)).strip()
+    return what, "".join(traceback.format_exception(type(exc), exc, tb))
 
 
 def flush_output() -> None:

@@ -12,7 +12,7 @@ from gopoll.runtime.sched import schedulers, this
 from gopoll.runtime.timers import check_seconds
 from gopoll.runtime.waitq import Waiter, elapse, refuse
 
-__all__ = ["current", "go", "goexit", "gosched", "num_goroutine", "run", "sleep"]
+__all__ = ["conceive", "current", "go", "goexit", "gosched", "num_goroutine", "run", "sleep"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,6 +36,23 @@ def go(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Goroutine[T]
     g: Goroutine[T] = Goroutine.create(sched, fn, args, kwargs, 2)
     sched.start(g)
     return g
+
+
+def conceive(
+    what: str, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Goroutine[T]:
+    """Return a goroutine for `what`, which somebody may start later: its caller has created it.
+
+    Raises:
+        TypeError: `fn` cannot be called.
+    """
+    if not callable(fn):
+        msg = f"{what}() needs something to call, got {fn!r}"
+        raise TypeError(msg)
+    sched = this.sched
+    if len(sched.goroutines) == 1:
+        interrupt.install()
+    return Goroutine.create(sched, fn, args, kwargs, 3)
 
 
 def run(main: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -91,7 +108,10 @@ def goexit() -> NoReturn:
     if sched.current is sched.main and not sched.running:
         msg = "goexit() in the main goroutine needs run(main)"
         raise RuntimeError(msg)
-    raise GoExit
+    end = GoExit()
+    if sched.current is not None and sched.current.on_switch is not None:
+        sched.current.on_switch.crosses(end)
+    raise end
 
 
 def current() -> Goroutine[Any]:

@@ -40,7 +40,7 @@ from gopoll.runtime.poller import new_poller
 from gopoll.runtime.poller.base import Poller
 from gopoll.runtime.poller.waker import Waker
 from gopoll.runtime.timers import Timeline
-from gopoll.runtime.waitq import Claimable, Waiter, refuse
+from gopoll.runtime.waitq import Claimable, Waiter, need_room, on_thread_of, refuse
 
 if TYPE_CHECKING:
     from random import Random
@@ -61,6 +61,7 @@ class Scheduler:
         "deep",
         "dice",
         "external",
+        "forking",
         "free",
         "g0",
         "ghosts",
@@ -89,7 +90,7 @@ class Scheduler:
     def __init__(self, survivor: Goroutine[Any] | None = None) -> None:
         """Make the scheduler of the calling thread; in a forked child, around the survivor."""
         self.thread = get_ident()
-        self.is_main_thread = self.thread == main_thread().ident
+        self.is_main_thread = survivor is not None or self.thread == main_thread().ident
         self.guard = Guard()  # of the joiners of this scheduler's goroutines
         self.timeline = Timeline(monotonic)
         self.runq: deque[Goroutine[Any]] = deque()
@@ -99,11 +100,11 @@ class Scheduler:
         self.waker: Waker | None = None  # and so does its waker; until then a nap may be enough
         self.nap = allocate_lock()
         self.nap.acquire()
-        self.sleeping = False
-        self.dead = False
+        self.sleeping = self.dead = False
         self.running = False  # inside of run()
         self.last_site: Site | None = None  # where go() was called last
         self.external = 0  # goroutines parked on what only the outside can end
+        self.forking = False  # by its current goroutine, at this very moment
         self.idlers: list[Waiter] = []  # who waits until there is nothing to do
         self.watchers: list[Callable[[], bool]] = []  # asked in each turn; True: they did something
         self.shuffle: Callable[[deque[Goroutine[Any]]], object] | None = None
@@ -164,17 +165,16 @@ class Scheduler:
 
         Not in a handler that interrupted the runtime: nobody expects that it waits, and it goes on.
         """
-        if not interrupts_gopoll(sys._getframe(1)):
+        if not interrupts_gopoll(sys._getframe(1)) and not lifetime.ending[0]:
             self.give_way()
 
     def give_way(self) -> None:
         """Let the others run first, because the caller wants it."""
         g = self.current
-        if g is None or g.waiter is not None or not g.in_call:  # a handler inside of the scheduler
-            return
-        g.waiter = _yielding
-        g.reason = "runnable"
-        g.greenlet = getcurrent()
+        if g is None or g.waiter is not None or not g.in_call or self.forking:
+            return  # a handler inside of the scheduler, or a hook of fork
+        need_room()
+        g.waiter, g.reason, g.greenlet = _yielding, "runnable", getcurrent()
         try:
             if g.on_switch is not None:
                 g.on_switch(False)
@@ -227,13 +227,17 @@ class Scheduler:
             if waiter.claim():
                 g.waiter = None
                 raise exc
+            g.carry(False)
             self._next().switch()  # the one who claimed it readies us: that must be used up
+            g.carry(True)
         g.postpone(exc)
 
     def _put_back(self, g: Goroutine[Any] | None) -> None:
         """Return a goroutine that was chosen to run, but not yet switched to, to the queue."""
         chosen = self.current
         self.current = g
+        if g is not None:
+            g.carry(True)
         if chosen is None or chosen is g or chosen.done or chosen in self.runq:
             return
         if chosen.greenlet is not None and chosen.greenlet.dead:  # torn while it was buried
@@ -274,6 +278,8 @@ class Scheduler:
             self.ready(g)
         else:
             g.postpone(exc)
+        if g.on_switch is not None:
+            g.on_switch.crosses(exc)
 
     # -- births and deaths -------------------------------------------------------------------
 
@@ -286,6 +292,7 @@ class Scheduler:
         """Bury `g`, whose function has ended: tell those who joined it, report its exception."""
         if g is self.main:  # of a forked child: a main goroutine on a worker's stack
             lifetime.end_of_child(g)
+        g.carry(False)
         g.greenlet = None  # it is dead from here: before the look at the joiners
         self.goroutines.strike(g)
         watched = g.joiners is not None and wake_joiners(g)
@@ -371,14 +378,6 @@ class Scheduler:
             g.waiter = None
             self.current = g
             g.greenlet.switch(self)  # `work` wants it at its first entry; others ignore it
-
-
-def on_thread_of(sched: Scheduler, fn: Callable[[Any], object], arg: Any) -> None:
-    """Call ``fn(arg)`` on the thread of `sched`: now if that is the calling one, else soon."""
-    if sched.thread == get_ident():
-        fn(arg)
-    elif not sched.dead:
-        sched.post(fn, arg)
 
 
 class _This(ThreadLocal):

@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from gopoll.errors import ScopeEnd
-from gopoll.runtime.goroutine import Goroutine
+from gopoll.runtime.goroutine import Block, Goroutine
 from gopoll.runtime.sched import on_thread_of, this
 from gopoll.runtime.timers import Timer, check_seconds
 from gopoll.runtime.waitq import refuse
@@ -35,10 +35,11 @@ __all__ = ["Endable", "Scope", "timeout", "until"]
 class Scope:
     """A block of one goroutine that somebody may end, once."""
 
-    __slots__ = ("_end", "_g", "_used", "shot")
+    __slots__ = ("_end", "_g", "_used", "block", "shot")
 
     def __init__(self) -> None:
         self._used = False
+        self.block: Block | None = None  # if a loop runs in the goroutine: which task's block it is
         self._g: Goroutine[Any] | None = None  # whose block it is, while it is open
         self._end: ScopeEnd | None = None  # while it is open: it refers to the frames of the block
         self.shot = False
@@ -53,20 +54,26 @@ class Scope:
             msg = f"{self!r} was used already: it is for one block"
             raise RuntimeError(msg)
         self._used = True
-        self._g = this.sched.current or refuse("scope")
-        return self._g
+        self._g = g = this.sched.current or refuse("scope")
+        if g.on_switch is not None:
+            self.block = g.on_switch.block()
+        return g
 
     def shoot(self, _: object = None) -> None:
         """End the block at its present or next wait; on the thread of its goroutine."""
         if self._g is not None and not self.shot:
             self.shot = True
             self._end = ScopeEnd(self)
-            self._g.sched.interrupt(self._g, self._end)
+            if self.block is None:
+                self._g.sched.interrupt(self._g, self._end)
+            else:
+                self.block.shoot(self._end)
 
     def close(self, exc: BaseException | None) -> bool:
         """Leave the block, with `exc`; True if that is this scope's own."""
         g, self._g = self._g, None
         end, self._end = self._end, None
+        block, self.block = self.block, None
         if g is None:
             msg = f"{self!r} is not open"
             raise RuntimeError(msg)
@@ -74,7 +81,8 @@ class Scope:
             return False
         if g.pending is not None:
             g.pending = [other for other in g.pending if other is not end] or None
-        return exc is end
+        cancelled = block is not None and block.close(exc)
+        return exc is end or cancelled
 
 
 class timeout(Scope):  # noqa: N801 - reads as a statement: with timeout(5):

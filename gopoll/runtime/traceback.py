@@ -9,19 +9,17 @@
 Innermost call first, as Go has it; frames of the runtime itself are left out.
 """
 
-import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from gopoll._original import monotonic
+from gopoll._original import current_frames, monotonic
 from gopoll.runtime.goroutine import Goroutine
 
 __all__ = ["format_goroutine", "format_goroutines", "format_origin"]
 
-_PACKAGE = Path(__file__).parent.parent
-_HIDDEN = (str(_PACKAGE / "runtime"), str(_PACKAGE / "debug"))
+_PACKAGE = __file__.rpartition("runtime")[0]  # without pathlib, which costs as much as the rest
+_HIDDEN = (_PACKAGE + "runtime", _PACKAGE + "debug")
 _MINUTE = 60.0
 
 
@@ -62,7 +60,7 @@ def _header(g: Goroutine[Any]) -> str:
 
 def _frames(g: Goroutine[Any]) -> Iterator[tuple[FrameType, int | None]]:
     if g.sched.current is g:
-        frame = sys._current_frames().get(g.sched.thread)
+        frame = current_frames().get(g.sched.thread)
     else:
         frame = getattr(g.greenlet, "gr_frame", None)
     while frame is not None:

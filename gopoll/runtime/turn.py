@@ -26,7 +26,7 @@ _OPERATIONS = 256
 _SLICE = 0.010
 _LONGEST_NAP = 1_000_000.0
 _RECHECK = 1.0  # how often to ask again whether the other threads, our last hope, have ended
-_THREAD_START = 0.02  # a thread counts only when it runs: give one that was just started the time
+_LOOK = 0.001  # from one look for a thread that is about to run to the next
 
 
 def begin(sched: "Scheduler") -> None:
@@ -112,8 +112,11 @@ def _hopeless(sched: "Scheduler") -> float | None:
     """
     if not sched.is_main_thread or outside.signal_handlers():
         return None  # the main thread lives, or a signal handler may wake somebody
-    if not outside.other_threads():
-        sleep(_THREAD_START)
+    begun = monotonic()
+    while not outside.other_threads() and monotonic() - begun < outside.unborn():
+        if sched.inbox or sched.runq:
+            break
+        sleep(_LOOK)
     if sched.inbox or sched.runq:
         return 0.0
     if outside.other_threads():

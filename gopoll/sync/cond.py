@@ -26,7 +26,7 @@ from typing import TypeVar
 
 from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.sched import Scheduler, this
-from gopoll.runtime.waitq import Waiter, WaitQueue, refuse, resume
+from gopoll.runtime.waitq import Waiter, WaitQueue, need_room, refuse, resume
 from gopoll.sync._primitive import Primitive, call, next_in
 from gopoll.sync.mutex import Locker
 
@@ -114,6 +114,8 @@ class Cond(Primitive):
         self._queue = WaitQueue()
 
     def _wake(self, most: int) -> None:
+        if self._queue.first is not None:
+            need_room()
         self.acquire()
         if self.busy:
             self.release()

@@ -35,7 +35,7 @@ from typing import Protocol
 from gopoll.errors import Deadlock
 from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.sched import Scheduler, this
-from gopoll.runtime.waitq import Waiter, WaitQueue, refuse, resume
+from gopoll.runtime.waitq import Waiter, WaitQueue, need_room, refuse, resume
 from gopoll.sync._primitive import Primitive, is_a_ghost, next_in
 
 __all__ = ["Locker", "Mutex"]
@@ -210,6 +210,7 @@ class Mutex(Primitive):
 
     def _hand_on(self) -> None:
         """Unlock while others queue."""
+        need_room()
         self.acquire()
         if self.busy:  # a handler or finalizer interrupted a change of this very mutex
             self.release()

@@ -53,6 +53,7 @@ class Once(Primitive):
 
         Raises:
             RuntimeError: `fn` itself calls this: it would wait for its own end.
+            TypeError: `fn` cannot be called.
         """
         if self.done:
             return

@@ -26,7 +26,7 @@ from types import TracebackType
 from gopoll.errors import Deadlock
 from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.sched import Scheduler, this
-from gopoll.runtime.waitq import Waiter, WaitQueue, refuse, resume
+from gopoll.runtime.waitq import Waiter, WaitQueue, need_room, refuse, resume
 from gopoll.sync._primitive import Primitive, Uncopied, is_a_ghost, next_in
 
 __all__ = ["RWMutex", "ReadLocker"]
@@ -96,9 +96,12 @@ class RWMutex(Primitive):
         try:
             if not self._writing:
                 raise RuntimeError(_UNLOCKED)
+            waited_for = self._readers_waiting.first or self._writers_waiting.first
+            if waited_for is not None:
+                need_room()
             self._writing = False
             self._holder = None
-            if self._readers_waiting.first is not None or self._writers_waiting.first is not None:
+            if waited_for is not None:
                 heirs = self._admit_readers() or self._admit_writer()
         finally:
             self.busy = False
@@ -137,6 +140,8 @@ class RWMutex(Primitive):
         try:
             if not self._readers:
                 raise RuntimeError(_RUNLOCKED)
+            if self._writers_waiting.first is not None:
+                need_room()
             self._readers -= 1
             if not self._readers and self._writers_waiting.first is not None:
                 heirs = self._admit_writer() or self._admit_readers()

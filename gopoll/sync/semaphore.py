@@ -19,7 +19,7 @@ from types import TracebackType
 
 from gopoll.runtime.sched import this
 from gopoll.runtime.scope import Endable, until
-from gopoll.runtime.waitq import Waiter, WaitQueue, refuse, resume
+from gopoll.runtime.waitq import Waiter, WaitQueue, need_room, refuse, resume
 from gopoll.sync._primitive import Primitive, Uncopied
 
 __all__ = ["Semaphore"]
@@ -164,6 +164,8 @@ class _Scales(Primitive):
         try:
             if n > self.taken:
                 raise RuntimeError(_TOO_MUCH)
+            if self.queue.first is not None:
+                need_room()
             self.taken -= n
             heirs = _NOBODY if self.queue.first is None else self._serve()
         finally:

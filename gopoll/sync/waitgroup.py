@@ -20,7 +20,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from gopoll.runtime import interrupt
 from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.sched import this
-from gopoll.runtime.waitq import Waiter, WaitQueue, refuse, resume
+from gopoll.runtime.waitq import Waiter, WaitQueue, need_room, refuse, resume
 from gopoll.sync._primitive import Primitive, call, next_in
 
 __all__ = ["WaitGroup"]
@@ -73,8 +73,11 @@ class WaitGroup(Primitive):
                 raise RuntimeError(_NEGATIVE)
             if delta > 0 and self._leaving:
                 raise RuntimeError(_REUSED)
+            is_over = not counter and self._queue.first is not None
+            if is_over:
+                need_room()
             self._counter = counter
-            if not counter and self._queue.first is not None:
+            if is_over:
                 while (heir := next_in(self._queue)) is not None:
                     heir.ok = True
                     self._leaving += 1

@@ -58,6 +58,9 @@ def fake_clock(start: float = 1_000_000.0) -> Iterator[FakeClock]:
 
     Their sleeps, timeouts and deadlines, and ``gopoll.time.now()``, go by it; it moves by
     ``clock.advance(seconds)`` only.
+
+    Raises:
+        RuntimeError: In a bubble, which has a clock of its own.
     """
     g = current()
     if bubble_of(g) is not None:

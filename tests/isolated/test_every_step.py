@@ -61,6 +61,7 @@ SWEEP = """
 """
 
 
+@pytest.mark.timeout(150)
 @pytest.mark.parametrize("what", ["channels", "births", "sleep", "select", "sockets"])
 def test_ctrl_c_at_each_step(what: str):
     scenarios = """

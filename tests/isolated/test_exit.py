@@ -4,6 +4,7 @@ import textwrap
 
 import pytest
 
+from gopoll.runtime import lifetime
 from tests.support.program import PRELUDE
 from tests.support.script import run_script
 
@@ -151,3 +152,24 @@ def test_an_import_alone_costs_no_descriptor_and_no_thread():
     """
     done = run_script(code)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_ctrl_c_at_the_very_end_leaves_no_thread_unfrozen(monkeypatch):
+    """One that runs on while the interpreter is taken down would crash it."""
+
+    class Interrupted:
+        def acquire(self, *args):
+            if args:
+                raise KeyboardInterrupt
+
+    class Sched:
+        thread = -1
+
+        def post(self, fn, arg):
+            told.append(self)
+
+    told = []
+    registry = {1: Sched(), 2: Sched()}
+    monkeypatch.setattr(lifetime, "allocate_lock", Interrupted)
+    lifetime.freeze_other_threads(registry)
+    assert told == list(registry.values())

@@ -269,7 +269,7 @@ def test_a_fork_while_another_thread_is_inside_of_a_channel():
     assert ch.recv() == 1
     print(status)
     """
-    must_succeed(code, says="2", timeout=15)
+    must_succeed(code, says="2")
 
 
 def test_a_fork_in_another_thread():

@@ -245,6 +245,29 @@ def test_ctrl_c_while_another_goroutine_runs_comes_out_of_main(where: str):
     must_succeed(code, where, says="main other goes on")
 
 
+def test_ctrl_c_in_the_middle_of_an_import_shows_nobody_half_a_module(tmp_path):
+    """Python lets the thread that imports a module see it as it is by then, whichever goroutine."""
+    (tmp_path / "halves.py").write_text(
+        "import signal\nfirst = 1\nsignal.raise_signal(signal.SIGINT)\nsecond = 2\n"
+    )
+    code = """
+    sys.path.insert(0, sys.argv[1])
+    def use():
+        import halves
+        seen.append(halves.second)
+    seen = []
+    others = [go(use), go(use)]
+    try:
+        Chan().recv()
+    except KeyboardInterrupt:
+        use()
+    for g in others:
+        g.join()
+    print(*seen)
+    """
+    must_succeed(code, str(tmp_path), says="2 2 2")
+
+
 @pytest.mark.parametrize("where", ["goroutine", "handler of serve"])
 def test_ctrl_c_stops_a_goroutine_that_computes_for_ever(where: str):
     code = """
@@ -289,6 +312,7 @@ def test_ctrl_c_in_a_timer_comes_out_of_main():
     must_succeed(code, says="main")
 
 
+@pytest.mark.timeout(150)
 def test_two_hundred_interrupts_two_hundred_exceptions_and_nothing_lost():
     """One at a time, at whatever moment it falls, while messages pass through main."""
     code = """
@@ -324,7 +348,7 @@ def test_two_hundred_interrupts_two_hundred_exceptions_and_nothing_lost():
     assert got == list(range(total[0])), len(got)
     print(len(hits))
     """
-    must_succeed(code, says="200", timeout=60)
+    must_succeed(code, says="200", timeout=120)
 
 
 def test_ctrl_c_while_others_exchange_traffic_hurts_nobody_else():

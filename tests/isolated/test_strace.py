@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.script import ROOT
 
-pytestmark = [pytest.mark.strace, pytest.mark.network]
+pytestmark = [pytest.mark.strace, pytest.mark.network, pytest.mark.timeout(150)]
 
 _CONNECTIONS, _MESSAGES = 100, 50
 _SERVER = """

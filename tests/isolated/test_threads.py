@@ -247,6 +247,27 @@ def test_a_thread_that_was_just_started_may_still_wake_main():
     must_succeed(code, says="done")
 
 
+def test_a_thread_that_takes_its_time_to_come_to_life():
+    """As on a busy machine: until it runs, only the kernel knows of it."""
+    code = """
+    import _thread
+    from gopoll.runtime import outside
+    real, looks = outside.thread_count, []
+    def late():
+        looks.append(1)
+        return real() if len(looks) > 6 else 0
+    outside.thread_count = late
+    def thread():
+        while len(looks) <= 6:
+            os.sched_yield()
+        ch.send(7)
+    ch = Chan()
+    _thread.start_new_thread(thread, ())
+    print(ch.recv())
+    """
+    must_succeed(code, says="7")
+
+
 def test_the_last_hope_dies_and_that_is_a_deadlock():
     code = """
     ch, over = Chan(), threading.Event()
@@ -261,3 +282,28 @@ def test_the_last_hope_dies_and_that_is_a_deadlock():
         print(str(exc).splitlines()[0])
     """
     must_succeed(code, says="all goroutines are asleep - deadlock!")
+
+
+def test_a_thread_that_ended_leaves_nothing_behind():
+    must_succeed(
+        """
+        import gc, greenlet
+        from gopoll.runtime.sched import Scheduler, schedulers
+
+        def work():
+            for _ in range(3):
+                go(int)
+            go(int).join()
+
+        for _ in range(5):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        while len(schedulers) > 1:
+            os.sched_yield()
+        gc.collect()
+        alive = [o for o in gc.get_objects() if isinstance(o, (Scheduler, greenlet.greenlet))]
+        print([o for o in alive if o not in (sched, sched.g0, sched.main.greenlet)])
+        """,
+        says="[]",
+    )

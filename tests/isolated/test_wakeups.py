@@ -3,10 +3,12 @@
 The interleavings are forced: another thread does its whole part at a chosen point of the runtime.
 """
 
+import os
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -16,7 +18,8 @@ from gopoll import Chan, testing
 from gopoll.runtime import turn
 from gopoll.runtime.poller import waker
 from gopoll.runtime.sched import Scheduler, this
-from tests.support.parking import in_thread, parked
+from tests.support.pairs import is_open
+from tests.support.parking import in_thread, outcome, parked
 from tests.support.threads import SOON, at_once, running, when_asleep
 
 pytestmark = pytest.mark.network
@@ -140,3 +143,47 @@ def test_a_producer_that_rings_long_after_its_item_was_taken(monkeypatch: pytest
     g = parked(ch.recv)
     at_once(ch.send, 2)
     assert g.result(SOON) == 2
+
+
+def test_a_ring_that_comes_while_the_thread_ends(monkeypatch: pytest.MonkeyPatch):
+    """Its number is not given back before, or the byte would arrive in somebody else's file."""
+    original = waker.os_write
+    stopped: list[int] = []
+    at_the_write, ended = threading.Event(), threading.Event()
+    ch, scheds = Chan[int](), Chan[Scheduler](1)
+
+    def slow(fd: int, data: bytes) -> int:
+        if threading.current_thread() is ringer:
+            stopped.append(fd)
+            at_the_write.set()
+            assert ended.wait(SOON)
+        return original(fd, data)
+
+    def thread() -> None:
+        this.sched.need_poller()
+        scheds.send(this.sched)
+        assert ch.recv() == 1
+
+    def ring() -> None:
+        sched = scheds.recv()
+        assert sched is not None
+        while not sched.sleeping:
+            os.sched_yield()
+        ch.send(1)
+
+    def wake_otherwise() -> None:
+        assert at_the_write.wait(SOON)
+        with suppress(OSError):  # it may have looked once more before it fell asleep
+            original(stopped[0], b"\0")
+
+    monkeypatch.setattr(waker, "os_write", slow)
+    outcomes: list[Any] = []
+    ringer = threading.Thread(target=lambda: outcomes.append(outcome(ring)))
+    ringer.start()
+    with running(wake_otherwise):
+        in_thread(thread)
+    assert is_open(stopped[0])
+    ended.set()
+    gopoll.offload(ringer.join)
+    assert outcomes == [None]
+    assert not is_open(stopped[0])

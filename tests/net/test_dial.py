@@ -6,6 +6,7 @@ The scenarios of Go's net/dial_test.go, tcpsock_unix_test.go and error_test.go t
 import errno
 import gc
 import importlib
+import math
 import socket
 from contextlib import ExitStack
 
@@ -15,29 +16,11 @@ import gopoll
 from gopoll import net, time
 from gopoll.testing import fake_clock, wait_idle
 from tests.support.pairs import attempt, black_hole, open_descriptors, wait_until
+from tests.support.parking import end, parked
 
 pytestmark = pytest.mark.network
 
 dialling = importlib.import_module("gopoll.net.dial")
-
-
-@pytest.fixture
-def means(monkeypatch):
-    """Let the name that is dialled have these addresses; returns those that were tried."""
-    tried = []
-
-    class Watched(dialling.Socket):
-        def connect_ex(self, sockaddr):
-            tried.append(sockaddr)
-            return super().connect_ex(sockaddr)
-
-    def mean(*sockaddrs):
-        found = [(socket.AF_INET, sockaddr) for sockaddr in sockaddrs]
-        monkeypatch.setattr(dialling, "resolve", lambda *_, **__: found)
-        monkeypatch.setattr(dialling, "Socket", Watched)
-        return tried
-
-    return mean
 
 
 @pytest.fixture
@@ -124,6 +107,17 @@ def test_the_next_address_is_tried_while_there_is_time(means):
 def test_hardly_any_time(timeout):
     with black_hole() as (host, port), pytest.raises(TimeoutError, match="timeout"):
         net.dial("tcp", f"{host}:{port}", timeout=timeout)
+
+
+@pytest.mark.parametrize("timeout", [9e9, 1e300, math.inf])
+def test_more_time_than_anybody_has(timeout):
+    """TestDialTimeoutMaxDuration."""
+    with net.listen("tcp", "127.0.0.1:0") as listener:
+        with net.dial("tcp", str(listener.addr), timeout=timeout), listener.accept():
+            pass
+        with black_hole() as (host, port):
+            dialled = parked(attempt, lambda: net.dial("tcp", f"{host}:{port}", timeout=timeout))
+            end(dialled)
 
 
 def test_without_a_timeout_it_waits(means):

@@ -5,15 +5,19 @@ traffic.
 """
 
 import errno
+import gc
 import os
 import random
 import socket
+import sys
+import warnings
 from array import array
 
 import pytest
 
 import gopoll
 from gopoll import net, time
+from gopoll.runtime.sched import this
 from gopoll.testing import wait_idle
 from tests.support.pairs import (
     NETWORKS,
@@ -27,6 +31,7 @@ from tests.support.pairs import (
     reset,
     roundtrip,
 )
+from tests.support.parking import end, parked
 
 pytestmark = pytest.mark.network
 
@@ -379,3 +384,24 @@ def test_an_unclosed_connection_is_warned_about_and_closed(network):
         assert not is_open(number)
         b.write(b"x")
         assert a.read() == b"x"
+
+
+@sockets
+def test_an_unclosed_connection_leaves_the_poller_though_the_warning_is_an_error(
+    network, monkeypatch
+):
+    """Its number will be somebody else's."""
+    complaints = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: complaints.append(what.exc_value))
+    with pair(network) as (a, _):
+        unclosed = type(a)(copy_of(a._sock), network)
+        number = unclosed.fileno()
+        end(parked(unclosed.read))
+        assert this.sched.poller.find(number) is not None
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            del unclosed
+            gc.collect()
+        assert [type(exc) for exc in complaints] == [ResourceWarning]
+        assert this.sched.poller.find(number) is None
+        assert not is_open(number)

@@ -84,3 +84,19 @@ def test_packets_with_deadlines(network, tmp_path):
         conn.set_deadline(None)
         conn.write_to(b"again", conn.local_addr)
         assert conn.read_from(100)[0] == b"again"
+
+
+@pytest.mark.parametrize("network", ["udp", "unixgram"])
+def test_each_packet_may_have_a_deadline_of_its_own(network, tmp_path):
+    """TestReadFromTimeoutFluctuation."""
+    here = "127.0.0.1:0" if network == "udp" else str(tmp_path / "a")
+    with fake_clock() as clock, net.listen_packet(network, here) as conn:
+        for patience in (0.001, 1.0, 0.01, 100.0, 1e-9, 0.5):
+            began = time.now()
+            conn.set_read_deadline(began + patience)
+            reading = starts_late(conn.read_from)
+            clock.advance(patience / 2)
+            assert not reading.done
+            clock.advance(patience)
+            assert type(reading.result()) is TimeoutError
+            assert time.now() >= began + patience

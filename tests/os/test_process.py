@@ -111,7 +111,7 @@ def test_environment():
 
 
 def test_what_cannot_be_started(tmp_path: Path):
-    """Go: TestNoExistExecutable, TestNoPath, TestPipeLookPathLeak."""
+    """Go: TestNoExistExecutable, TestNoPath, TestPipeLookPathLeak, TestEnvNULCharacter."""
     plain = tmp_path / "plain"
     plain.write_text("")
     before = open_descriptors()
@@ -129,6 +129,7 @@ def test_what_cannot_be_started(tmp_path: Path):
             (["true", 7], {}, TypeError),
             (7, {}, TypeError),
             (["true"], {"env": {"A=B": "C"}}, ValueError),
+            (["true"], {"env": {"A": "B\0C=D"}}, ValueError),
             (["true"], {"stdin": STDOUT}, ValueError),
             (["true"], {"pass_fds": [-1]}, ValueError),
             (["true"], {"grace": "soon"}, TypeError),

@@ -21,12 +21,12 @@ if libkqueue.find() is not None:
 
 @contextmanager
 def _kqueue_offered() -> Iterator[None]:
-    before = set(vars(select))
+    is_here = hasattr(select, "kqueue")
     if not libkqueue.install():
         pytest.skip("no kqueue here, and libkqueue was not found")
     yield
-    for name in set(vars(select)) - before:
-        delattr(select, name)
+    if not is_here:
+        libkqueue.uninstall()
 
 
 @pytest.fixture(params=_KINDS, ids=lambda kind: kind.name)

@@ -183,6 +183,41 @@ def test_an_exception_after_goexit_is_a_panic(panics):
     assert [(who, str(exc)) for who, exc in panics] == [(g, "hello")]
 
 
+def test_goexit_after_an_exception_takes_its_place(panics):
+    """runtime/crash_test.go, TestGoexitInPanic."""
+    went_on = []
+
+    def body():
+        try:
+            raise ValueError("on its way")
+        finally:
+            goexit()
+        went_on.append(1)
+
+    g = go(body)
+    assert g.result() is None
+    assert panics == went_on == []
+
+
+def test_an_exception_that_was_handled_after_goexit_does_not_undo_it(panics):
+    """runtime/crash_test.go, TestRecoveredPanicAfterGoexit."""
+    went_on = []
+
+    def body():
+        try:
+            goexit()
+        finally:
+            try:
+                raise ValueError("handled")
+            except ValueError:
+                pass
+        went_on.append(1)
+
+    g = go(body)
+    assert g.result() is None
+    assert panics == went_on == []
+
+
 def test_goexit_needs_run_in_the_main_goroutine():
     with pytest.raises(RuntimeError, match=r"needs run\(main\)"):
         goexit()

@@ -134,3 +134,39 @@ def test_on_switch_saves_and_restores_around_every_park():
     gate.send(None)
     g.join()
     assert calls == [False, True, "between", False, True]
+
+
+def test_on_switch_hears_of_the_end_of_a_park_that_fails():
+    """What it raises, or a signal handler inside of it, is raised by the park; nothing is torn."""
+    calls = []
+    gate = Chan()
+
+    def on_switch(resumes):
+        calls.append(resumes)
+        if calls == [False]:
+            raise KeyError("in between")
+
+    def body():
+        gopoll.current().on_switch = on_switch
+        with pytest.raises(KeyError):
+            gate.recv()
+        value = gate.recv()
+        gopoll.current().on_switch = None
+        return value
+
+    g = go(body)
+    testing.wait_idle()
+    assert calls == [False, True, False]
+    gate.send("received")
+    assert g.result() == "received"
+    assert calls == [False, True, False, True]
+
+
+def test_on_switch_is_put_away_when_the_goroutine_ends():
+    calls = []
+
+    def body():
+        gopoll.current().on_switch = calls.append
+
+    go(body).join()
+    assert calls == [False]

@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 import gopoll
-from gopoll import Chan, go, offload
+from gopoll import Chan, go, offload, testing
 from gopoll.runtime import offload as room
 from tests.support.parking import end, outcome, parked
 
@@ -155,3 +155,32 @@ def test_a_channel_can_be_served_while_a_call_blocks():
     assert receiver.result() == "meanwhile"
     gate.release()
     g.result()
+
+
+def test_a_thread_that_outlives_the_interpreter_says_nothing(monkeypatch, panics):
+    """From 3.12 on no thread can be started by then, and those that go on are frozen soon."""
+
+    class Nobody(list):
+        def __bool__(self):
+            return False  # whoever comes back from a call of before
+
+    def refused(fn, args):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    def thread():
+        g = go(offload, int)
+        testing.wait_idle()
+        waits.append(g.state)
+        end(g)
+
+    waits = []
+    monkeypatch.setattr(room._pool, "idle", Nobody())
+    monkeypatch.setattr(room, "_MOST", room._pool.size + 2)
+    monkeypatch.setattr(room, "start_new_thread", refused)
+    other = threading.Thread(target=thread)
+    other.start()
+    other.join()
+    assert waits == ["offload"]
+    assert panics == []
+    with pytest.raises(RuntimeError, match="shutdown"):  # who is still asked for wants to know
+        offload(int)

@@ -9,6 +9,7 @@ from tests.support.script import run_script
 
 pytestmark = [
     pytest.mark.scale,
+    pytest.mark.timeout(150),
     pytest.mark.skipif(platform.system() != "Linux", reason="reads /proc/self/statm"),
 ]
 
@@ -51,7 +52,7 @@ def main():
 
 gopoll.run(main)
 """,
-        timeout=55,
+        timeout=120,
         PYTHONDEVMODE="0",
         PYTHONMALLOC="default",  # the debugging allocator would double the figure
         GOPOLL_TEST_SEED="",
@@ -87,7 +88,7 @@ def main():
 
 gopoll.run(main)
 """,
-        timeout=55,
+        timeout=120,
     )
     assert done.stderr == ""
     total, grown, living = map(int, done.stdout.split())
@@ -120,7 +121,7 @@ def main():
 
 gopoll.run(main)
 """,
-        timeout=55,
+        timeout=120,
     )
     assert done.stderr == ""
     grown, bounded = done.stdout.split()

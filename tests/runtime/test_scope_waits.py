@@ -9,8 +9,10 @@ from math import inf
 import pytest
 
 import gopoll
-from gopoll import Chan, go, net, nil_chan, select, testing
+from gopoll import Chan, go, net, nil_chan, select, sync, testing
 from gopoll.errors import ScopeEnd
+from gopoll.os import file
+from gopoll.os.process import PIPE, Process
 from gopoll.runtime.scope import until
 from tests.support.pairs import black_hole, fill, pair
 from tests.support.parking import end, outcome, parked
@@ -88,6 +90,53 @@ def joinable(stack):
     return stack.enter_context(started(Chan().recv))
 
 
+def locked(lock):
+    lock.lock()
+    return lock
+
+
+def waits_for_a_signal():
+    cond = sync.Cond(sync.Mutex())
+    with cond.lock:
+        cond.wait()
+
+
+def counting():
+    group = sync.WaitGroup()
+    group.add(1)
+    return group
+
+
+def begun(stack, do, *args):
+    """Somebody does it already, and does not come to an end."""
+    stack.enter_context(started(do, *args, Chan().recv))
+    return partial(do, *args, int)
+
+
+def taken():
+    semaphore = sync.Semaphore(1)
+    semaphore.acquire()
+    return semaphore
+
+
+def child(stack):
+    process = Process(["cat"], stdin=PIPE)
+
+    def end_it():
+        process.close()
+        process.wait()
+
+    stack.callback(end_it)
+    return process
+
+
+def file_to_read(stack):
+    reader, writer = file.pipe()
+    stack.enter_context(reader)
+    stack.enter_context(writer)
+    return reader
+
+
 # By the name of what waits: given an ExitStack, what to call so that it waits for ever.
 WAITS = {
     "recv": lambda _: Chan().recv,
@@ -117,6 +166,16 @@ WAITS = {
     "read_from": lambda stack: partial(datagrams(stack).read_from, 9),
     "wait_read": lambda stack: partial(gopoll.wait_read, stack.enter_context(pipe_fds())[0]),
     "wait_write": full_pipe,
+    "Mutex.lock": lambda _: locked(sync.Mutex()).lock,
+    "RWMutex.lock": lambda _: locked(sync.RWMutex()).lock,
+    "RWMutex.rlock": lambda _: locked(sync.RWMutex()).rlock,
+    "Cond.wait": lambda _: waits_for_a_signal,
+    "WaitGroup.wait": lambda _: counting().wait,
+    "Once.do": lambda stack: begun(stack, sync.Once().do),
+    "Semaphore.acquire": lambda _: taken().acquire,
+    "SingleFlight.do": lambda stack: begun(stack, sync.SingleFlight().do, "key"),
+    "Process.wait": lambda stack: child(stack).wait,
+    "File.read": lambda stack: file_to_read(stack).read,
 }
 EVERY_WAIT = pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
 

@@ -23,6 +23,7 @@ import math
 import os
 import re
 import select
+import sys
 import time
 import weakref
 from collections import deque
@@ -109,10 +110,32 @@ def install() -> bool:
     if find() is None:
         return False
     _library()  # a library that cannot be loaded should fail here, not in the first test
-    for name, value in globals().items():
-        if name in ("kqueue", "kevent") or (name.startswith("KQ_") and name not in _NOT_IN_SELECT):
-            setattr(select, name, value)
+    for module in _modules():
+        vars(module).update(_offer())
     return True
+
+
+def uninstall() -> None:
+    """Take back what `install` did."""
+    for module in _modules():
+        for name in _offer():
+            delattr(module, name)
+
+
+def _offer() -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in globals().items()
+        if name in ("kqueue", "kevent") or (name.startswith("KQ_") and name not in _NOT_IN_SELECT)
+    }
+
+
+def _modules() -> list[Any]:
+    """The module, and what gopoll keeps of it from its import on."""
+    return [
+        select,
+        *([sys.modules["gopoll"]._original.select_module] if "gopoll" in sys.modules else []),
+    ]
 
 
 @functools.cache
@@ -169,6 +192,7 @@ class _Process:
 
 class kqueue:
     def __init__(self) -> None:
+        self._processes: dict[int, _Process] = {}
         self._fd: int = _library().kqueue()
         if self._fd < 0:
             raise _error(ctypes.get_errno())
@@ -176,7 +200,6 @@ class kqueue:
         self._kevent = _library().kevent
         self._files: dict[int, tuple[int, int]] = {}
         self._surplus: deque[kevent] = deque()
-        self._processes: dict[int, _Process] = {}
         self._lock = Lock()
         _alive.add(self)
 

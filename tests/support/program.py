@@ -23,6 +23,13 @@ def ring(signum=signal.SIGINT):
         signal.pthread_kill(main_ident, signum)
     threading.Thread(target=kill).start()
 
+def depth(n=0):
+    'How deep may somebody call who stands here?'
+    try:
+        return depth(n + 1)
+    except RecursionError:
+        return n
+
 regular = os.open(sys.executable, os.O_RDONLY)
 
 class Rings:

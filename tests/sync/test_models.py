@@ -6,14 +6,12 @@ each step the model knows who must have been let in by now, whatever order the s
 
 from collections import deque
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
     rule,
-    run_state_machine_as_test,
 )
 
 import gopoll
@@ -21,14 +19,10 @@ from gopoll import go, testing
 from gopoll.errors import GoExit
 from gopoll.runtime.sched import this
 from gopoll.sync import RWMutex, Semaphore
+from tests.support.model import must_do_what_the_model_says
 from tests.support.parking import end
 
-HISTORIES = settings(
-    max_examples=60,
-    stateful_step_count=25,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+HISTORIES, STEPS = 60, 25
 
 
 class Machine(RuleBasedStateMachine):
@@ -135,7 +129,7 @@ class Semaphores(Machine):
 
 
 def test_a_semaphore_does_what_the_model_says():
-    run_state_machine_as_test(Semaphores, settings=HISTORIES)  # asserts after each step
+    must_do_what_the_model_says(Semaphores, histories=HISTORIES, steps=STEPS)
 
 
 # -- RWMutex -------------------------------------------------------------------------------------
@@ -246,4 +240,4 @@ class RWMutexes(Machine):
 
 
 def test_an_rwmutex_does_what_the_model_says():
-    run_state_machine_as_test(RWMutexes, settings=HISTORIES)  # asserts after each step
+    must_do_what_the_model_says(RWMutexes, histories=HISTORIES, steps=STEPS)

@@ -108,7 +108,7 @@ class Epoll:
         """Return what became ready."""
         wait = -1.0 if timeout is None else min(timeout, _MAX_SECONDS)
         targets, modes = self._targets, self._modes
-        events = self._epoll.poll(wait, MAX_EVENTS)
+        events = self._epoll.poll(wait, MAX_EVENTS)  # the method may be patched
         return [(targets[fd], modes[bits]) for fd, bits in events if fd in targets]
 
     def find(self, fd: int) -> Target | None:

@@ -7,6 +7,10 @@
     rung        does nothing                   reads, becomes quiet
     ==========  =============================  ==========================
 
+A scheduler may end, and close its waker, while another thread is about to write. So who writes is
+counted, and whoever is last of those and `close` gives the number back: never does a ring arrive in
+a descriptor that has got the number since.
+
 The order of the consumer is: read the descriptor, clear the flag, then look at the inbox. Any other
 order loses a wake-up: a producer that finds the flag set relies on a look that is still to come.
 
@@ -36,13 +40,23 @@ _PIPE = 65536  # what a pipe holds: one read must empty it, or an edge would be 
 class Waker:
     """The pipe of one scheduler, registered with its poller."""
 
-    __slots__ = ("_hears_signals", "_poller", "_read_fd", "_rung", "_write_fd")
+    __slots__ = (
+        "_closed",
+        "_hears_signals",
+        "_poller",
+        "_read_fd",
+        "_ringers",
+        "_rung",
+        "_write_fd",
+    )
 
     def __init__(self, poller: Poller) -> None:
         self._read_fd, self._write_fd = os_pipe()
         set_blocking(self._read_fd, False)
         set_blocking(self._write_fd, False)
         self._rung = False
+        self._closed = False
+        self._ringers: list[None] = []  # one for each thread inside of `wake`; a list is atomic
         self._hears_signals = False
         self._poller = poller
         try:
@@ -66,12 +80,19 @@ class Waker:
 
     def wake(self) -> None:
         """End the present or the next poll; safe from any thread and any signal handler."""
-        if not self._rung:
-            self._rung = True
-            try:
+        if self._rung:
+            return
+        self._rung = True
+        self._ringers.append(None)
+        try:
+            if not self._closed:
                 os_write(self._write_fd, _RING)
-            except BlockingIOError:  # the pipe is full of signals
-                return
+        except (BlockingIOError, BrokenPipeError):  # it is full of signals, or nobody listens now
+            return
+        finally:
+            self._ringers.pop()
+            if self._closed:
+                self._close_write_end()
 
     def deliver(self, modes: int) -> None:
         """Drain; called by the scheduler, which looks at its inbox afterwards."""
@@ -97,11 +118,18 @@ class Waker:
         raise RuntimeError(msg)
 
     def close(self) -> None:
-        """Give back the descriptors; who rings too late must not write into somebody else's."""
-        self._rung = True
+        """Give back the descriptors."""
+        self._rung = self._closed = True
         if self._hears_signals:
             now = set_wakeup_fd(_NOBODY)
             if now != self._write_fd:
                 set_wakeup_fd(now)
         os_close(self._read_fd)
-        os_close(self._write_fd)
+        self._close_write_end()
+
+    def _close_write_end(self) -> None:
+        """Give back the number, once, unless somebody may still write to it."""
+        if not self._ringers:
+            number, self._write_fd = self._write_fd, -1
+            if number >= 0:
+                os_close(number)
