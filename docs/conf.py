@@ -36,6 +36,7 @@ PUBLIC_MODULES = [
     "gopoll.context",
     "gopoll.debug",
     "gopoll.errgroup",
+    "gopoll.monkey",
     "gopoll.net",
     "gopoll.os.file",
     "gopoll.os.process",

@@ -20,7 +20,7 @@ from gopoll.runtime.proc import current, go, goexit, gosched, num_goroutine, run
 from gopoll.runtime.scope import timeout
 
 if TYPE_CHECKING:
-    from gopoll import context, debug, errgroup, net, sync, testing, time
+    from gopoll import aio, context, debug, errgroup, monkey, native, net, sync, testing, time
     from gopoll import os as os  # not in `__all__`: a star import shall not hide Python's own
     from gopoll._select import default, select
     from gopoll.chan import Chan, nil_chan
@@ -32,6 +32,7 @@ __all__ = [
     "ChannelClosed",
     "Deadlock",
     "Goroutine",
+    "aio",
     "context",
     "current",
     "debug",
@@ -40,6 +41,8 @@ __all__ = [
     "go",
     "goexit",
     "gosched",
+    "monkey",
+    "native",
     "net",
     "nil_chan",
     "num_goroutine",
@@ -56,7 +59,19 @@ __all__ = [
     "wait_write",
 ]
 
-_rooms = ("context", "debug", "errgroup", "net", "os", "sync", "testing", "time")
+_rooms = (
+    "aio",
+    "context",
+    "debug",
+    "errgroup",
+    "monkey",
+    "native",
+    "net",
+    "os",
+    "sync",
+    "testing",
+    "time",
+)
 _homes = {
     "Chan": "gopoll.chan",
     "nil_chan": "gopoll.chan",
@@ -68,6 +83,8 @@ _homes = {
 def __getattr__(name: str) -> Any:
     if name in _rooms:
         return import_module(f"gopoll.{name}")
+    if name == "pytest_plugins":  # pytest was started with -p gopoll, and looks for more to load
+        return ("gopoll.integrations.pytest_patch",)
     if name in _homes:
         value = globals()[name] = getattr(import_module(_homes[name]), name)
         return value

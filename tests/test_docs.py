@@ -17,6 +17,12 @@ NAME = re.compile(r"`gopoll\.([a-z_][\w.]*)")
 # What the snippets of each page print, in order; a text that ends in ... is the beginning.
 OUTPUTS = {
     "README.md": ["hello, gopher\n"],
+    "docs/asyncio.md": [
+        "first is here\nsecond is here\n",
+        "0\n1\n2\ncounted\n",
+        "['A', 'B', 'C']\n",
+        "timed out after 0.01 seconds\ntimed out after 0.01 seconds\n",
+    ],
     "docs/channels.md": ["0\n1\n2\n", "...", "[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]\n"],
     "docs/context.md": [
         "0 1 2\nstopped: context canceled\n",
@@ -45,6 +51,11 @@ OUTPUTS = {
     ],
     "docs/index.md": ["b'hello\\n'\n"],
     "docs/install.md": ["6\n"],
+    "docs/monkey.md": [
+        "332833500 in less than 10 seconds: True\n",
+        "True False\ngopoll.monkey\n  time  ...",
+        "False\nTrue\n",
+    ],
     "docs/network.md": [
         "b'HELLO'\n",
         "nobody wrote in time\nb'late'\n",

@@ -15,7 +15,7 @@ import gopoll
 PACKAGE = Path(gopoll.__file__).parent
 
 HOUSE = """
-0  errors  _original  _typing
+0  errors  _original  _literal  _typing
 
 1  runtime
 1  runtime.outside  runtime.timers
@@ -34,8 +34,9 @@ HOUSE = """
 4  net.addr  net.resolver  net.makefile  net.owner  net.conn
 4  net.listener  net.dial  net.packet  net.tls  net.pipe  net.copy  net
 4  os.*
+4  _running  _selector  _caller  aio
 5  debug.*  testing.idle  testing.*
-6  monkey.*
+6  monkey.*  native
 7  integrations.*
 8  cli  __main__  __init__
 """
