@@ -11,9 +11,13 @@
     ``@pytest.mark.goroutine(seconds)`` runs it as a goroutine, which a watchdog ends
     ==================================  ========================================================
 
+With ``GOPOLL_PATCH`` in the environment it patches the standard library, unless the interpreter has
+done so when it started; with ``-p gopoll`` see `pytest_patch`.
+
 It must cost nothing where nobody uses it: it imports what it needs when that is asked for.
 """
 
+import os
 import random
 import sys
 from collections.abc import Generator, Iterator
@@ -34,6 +38,15 @@ _seed = pytest.StashKey[int]()  # of a run
 _AROUND = {"gopoll_bubble", "gopoll_no_leaks"}  # fixtures that want to know whether the test failed
 
 
+if os.environ.get("GOPOLL_PATCH") and "gopoll.monkey" not in sys.modules:
+    from gopoll.integrations import startup
+
+    try:
+        startup.patch()
+    except (ValueError, RuntimeError) as exc:
+        raise pytest.UsageError(str(exc)) from None
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Take the seed from the command line, or from the configuration."""
     what = "seed of the fixture gopoll_seeded: the same one repeats an order of goroutines"
@@ -51,9 +64,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    """Say which seed was chosen, if one was."""
+    """Say which seed was chosen, if one was, and whether the standard library is patched."""
+    words = []
+    monkey = sys.modules.get("gopoll.monkey")
+    if monkey is not None and monkey.patched():
+        words.append(f"patched {len(monkey.patched())} modules")
     seed = _chosen_seed(config)
-    return None if seed is None else f"gopoll: seed {seed}"
+    if seed is not None:
+        words.append(f"seed {seed}")
+    return f"gopoll: {', '.join(words)}" if words else None
 
 
 def _chosen_seed(config: pytest.Config) -> int | None:
