@@ -216,3 +216,36 @@ def test_ctrl_c_ends_a_program_that_waits(home, waits):
     assert said.endswith("KeyboardInterrupt\n")
     assert f'waits.py", line 9, in <module>\n    {waits}' in said
     assert "gopoll/cli.py" not in said
+
+
+COMPUTES = """
+import os, signal, threading
+heard = []
+signal.signal(signal.SIGUSR1, lambda *_: heard.append("handler"))
+os.kill(os.getpid(), signal.SIGUSR1)
+while not heard:
+    pass
+threading.Thread(target=heard.append, args=["thread"]).start()  # from now on gopoll sees to Ctrl-C
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    while True:
+        pass
+except KeyboardInterrupt:
+    heard.append("interrupted")
+print(*(word for word in heard if word != "thread"))
+"""
+
+
+@pytest.mark.parametrize("way", ["script", "module", "code", "directory"])
+def test_signals_reach_a_program_that_computes(tmp_path, way):
+    (tmp_path / "computes.py").write_text(COMPUTES)
+    (tmp_path / "__main__.py").write_text(COMPUTES)
+    words = {
+        "script": ["computes.py"],
+        "module": ["-m", "computes"],
+        "code": ["-c", COMPUTES],
+        "directory": ["."],
+    }
+    done = launched(*words[way], cwd=tmp_path)
+    assert done.stderr == ""
+    assert done.stdout == "handler interrupted\n"

@@ -41,6 +41,7 @@ __all__ = ["Guard", "calls_user_code", "imports", "in_user_code", "interrupts_go
 F = TypeVar("F", bound=Callable[..., Any])
 
 _IMPORT = "<frozen importlib._bootstrap>"
+_ABOVE = ("gopoll.cli", "gopoll.integrations.")  # they run programs, and change nothing down here
 _calls_user_code: set[CodeType] = set()
 
 
@@ -78,7 +79,7 @@ def interrupts_gopoll(frame: FrameType | None) -> bool:
 
 def _is_gopoll(frame: FrameType) -> bool:
     name: str = frame.f_globals.get("__name__", "")
-    return name.startswith("gopoll.") or name == "gopoll"
+    return name == "gopoll" or (name.startswith("gopoll.") and not name.startswith(_ABOVE))
 
 
 class Guard:
