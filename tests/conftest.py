@@ -5,6 +5,7 @@ goroutines, unless a test takes them over with the `panics` fixture. ``GOPOLL_PO
 poller of the whole run; ``GOPOLL_TEST_SEED``, or ``--gopoll-seed``, a scheduling order.
 """
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -28,6 +29,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["pytester", "gopoll.integrations.pytest_plugin"]
+
+
+def pytest_collection_finish() -> None:
+    """Let the collections before each test pass over the tests: most of what there is."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -56,9 +56,14 @@ def _after_fork_in_child() -> None:
         lifetime.close(sched)
         _ghosts.append(sched)
     schedulers.clear()
+    frozen = gc.get_freeze_count()
+    if frozen:  # as servers do before they fork; the collector shows nothing that is
+        gc.unfreeze()
     for obj in gc.get_objects():
         if isinstance(obj, Guard):
             obj.renew_after_fork()
+    if frozen:
+        gc.freeze()
     if mine is not None:
         survivor = mine.current or mine.main
         this.sched = schedulers[get_ident()] = Scheduler(survivor)

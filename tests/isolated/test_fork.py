@@ -245,9 +245,14 @@ def test_a_childs_channels_hand_nothing_to_ghosts(kind: str):
     must_succeed(code, kind, says="done")
 
 
-def test_a_fork_while_another_thread_is_inside_of_a_channel():
-    """The thread does not exist in the child, and neither may its lock."""
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_fork_while_another_thread_is_inside_of_a_channel(frozen):
+    """The thread does not exist in the child, and neither may its lock.
+
+    Servers freeze what the collector knows before they fork.
+    """
     code = """
+    import gc
     class Slow(Chan):
         __slots__ = ()
         def put(self, value):
@@ -259,8 +264,12 @@ def test_a_fork_while_another_thread_is_inside_of_a_channel():
     thread = threading.Thread(target=ch.try_send, args=(1,))  # it has no goroutines, no scheduler
     thread.start()
     inside.wait()
+    if sys.argv[1] == 'True':
+        gc.freeze()
+    was_frozen = gc.get_freeze_count()
     def in_child():
         leave.set()
+        assert bool(gc.get_freeze_count()) == bool(was_frozen)
         ch.send(2)
         return ch.recv()
     status = child(in_child)
@@ -269,7 +278,7 @@ def test_a_fork_while_another_thread_is_inside_of_a_channel():
     assert ch.recv() == 1
     print(status)
     """
-    must_succeed(code, says="2")
+    must_succeed(code, str(frozen), says="2")
 
 
 def test_a_fork_in_another_thread():
