@@ -13,7 +13,6 @@ import _thread
 import errno
 import os
 import select
-import socket
 import sys
 import threading
 import time
@@ -70,9 +69,9 @@ epoll_poll: Any = getattr(getattr(select, "epoll", None), "poll", None)
 
 # Sockets: the C class, without the Python layer that patching replaces.
 Socket = _socket.socket
-socket_module = socket
-getaddrinfo = socket.getaddrinfo
-gaierror = socket.gaierror
+socket_module = _socket
+getaddrinfo = _socket.getaddrinfo
+gaierror = _socket.gaierror
 
 __all__ = [
     "AF_INET",

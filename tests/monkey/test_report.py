@@ -22,6 +22,7 @@ def test_it_is_printed_and_returned():
 import io, sys
 from gopoll import monkey
 monkey.patch_all(ssl=False)
+import socket
 report = monkey.report()
 file = io.StringIO()
 print(repr(report), repr(monkey.report(file)) == repr(report), len(file.getvalue()) > 1000)
