@@ -211,8 +211,17 @@ def _rebind_place(room: Room, place: str) -> None:
     owner, attribute = _owner(place)
     if place in room.optional and not hasattr(owner, attribute):
         return
-    saved.setdefault(place, vars(owner).get(attribute, ABSENT))
+    saved.setdefault(place, _unpatched(vars(owner).get(attribute, ABSENT)))
     _put(owner, attribute, room.replaces[place])
+
+
+def _unpatched(value: Any) -> Any:
+    """Return what `value` replaces: a module that is imported now may have it from another room."""
+    for room in rooms():
+        for place, new in room.replaces.items():
+            if new is value and place in saved:
+                return saved[place]
+    return value
 
 
 def _patch_again(module: str) -> None:
