@@ -7,6 +7,8 @@ it is pickled by its name; classes and process pools of many programs rely on bo
 import sys
 from typing import Any
 
+from gopoll.runtime.guard import calls_user_code
+
 __all__ = ["Builtin", "complain"]
 
 
@@ -30,11 +32,12 @@ class Builtin(staticmethod):  # type: ignore[type-arg]
         return decorate
 
 
+@calls_user_code
 def complain(exc: BaseException, message: str, about: object = None) -> None:
     """Tell of an exception that nobody can be raised to, as the interpreter does."""
-    hook = sys.unraisablehook
-    if hook is not None:
-        hook(_hook_arguments()((type(exc), exc, exc.__traceback__, message, about)))
+    hook: Any = sys.unraisablehook
+    hook = sys.__unraisablehook__ if hook is None else hook
+    hook(_hook_arguments()((type(exc), exc, exc.__traceback__, message, about)))
 
 
 def _hook_arguments() -> Any:

@@ -29,6 +29,7 @@ from typing import Any, Final
 
 from gopoll import _original
 from gopoll.errors import GoExit
+from gopoll.monkey._builtin import complain
 from gopoll.monkey._ends import Sentinel, ThreadHandle, only_survivor
 from gopoll.monkey._ident import builtin, current, ident_of
 from gopoll.monkey._lock import Lock, new_lock
@@ -181,35 +182,16 @@ def _name(function: object) -> str:
     return name if isinstance(name, str) else type(function).__qualname__
 
 
-@calls_user_code
 def _complain(function: object, exc: BaseException) -> None:
     """Tell of an exception that nobody caught, by ``sys.unraisablehook``."""
     message = "Exception ignored in thread started by"
     trace = exc.__traceback__
     if trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next  # without our own frame
-    fields = (type(exc), exc, trace, message, function)
+        exc.__traceback__ = trace.tb_next  # without our own frame
     if sys.version_info >= (3, 13):  # since then the function is told of in the words alone
-        fields = (*fields[:3], f"{message} {function!r}", None)
-    hook: Any = sys.unraisablehook
-    hook = sys.__unraisablehook__ if hook is None else hook
-    hook(_hook_args()(fields))
-
-
-def _hook_args() -> Any:
-    """Return the type of what the hook gets, which Python gives to hooks only."""
-    found: list[type] = []
-
-    class Raises:
-        def __del__(self) -> None:
-            raise SystemExit
-
-    hook, sys.unraisablehook = sys.unraisablehook, lambda args: found.append(type(args))
-    try:
-        Raises()
-    finally:
-        sys.unraisablehook = hook
-    return found[0]
+        complain(exc, f"{message} {function!r}")
+    else:
+        complain(exc, message, function)
 
 
 @builtin
