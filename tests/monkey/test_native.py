@@ -85,8 +85,8 @@ def test_executors_compute_in_os_threads_and_are_waited_for_in_goroutines():
     assert run("""
         from gopoll import native
         order = []
-        gate = native.Event()
-        def compute(n): gate.wait(); return n * n, native.get_ident()
+        gate, all_three = native.Event(), native.threading.Barrier(3)
+        def compute(n): gate.wait(); all_three.wait(); return n * n, native.get_ident()
         with native.ThreadPoolExecutor(3) as pool:
             futures = [pool.submit(compute, n) for n in range(3)]
             threading.Thread(target=lambda: (order.append("goroutine"), gate.set())).start()

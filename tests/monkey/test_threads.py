@@ -192,14 +192,14 @@ def test_two_goroutines_have_two_dummies():
     assert run("""
         go_on, dummies = threading.Event(), []
         def work():
-            dummies.append(threading.current_thread())
+            mine = threading.current_thread()
+            dummies.append(mine)
             go_on.wait()
-            assert threading.current_thread() is dummies[n.pop()]
-        n = [0, 1]
+            assert threading.current_thread() is mine
         goroutines = [gopoll.go(work) for _ in range(2)]
         gopoll.gosched()
         print(dummies[0] is dummies[1], [d.is_alive() for d in dummies])
-        n.reverse(); go_on.set()
+        go_on.set()
         for g in goroutines: g.join()
     """) == ["False [True, True]"]
 
@@ -291,7 +291,7 @@ def test_ctrl_c_interrupts_a_join_of_main():
         import _thread
         go_on = threading.Event()
         t = threading.Thread(target=go_on.wait); t.start()
-        threading.Thread(target=_thread.interrupt_main).start()
+        threading.Thread(target=lambda: (testing.wait_idle(), _thread.interrupt_main())).start()
         try: t.join()
         except KeyboardInterrupt: print("interrupted")
         go_on.set()
