@@ -58,6 +58,8 @@ OUTPUTS = {
     ],
     "docs/network.md": [
         "b'HELLO'\n",
+        "True\n",
+        "True\n",
         "nobody wrote in time\nb'late'\n",
         "b'ping' 127.0.0.1\n",
     ],

@@ -21,6 +21,7 @@ Up to Python 3.12 a thread is waited for by a `Sentinel`, since 3.13 by a `Threa
 child keeps the thread that forked.
 """
 
+import os
 import sys
 import threading  # noqa: TID251 - the module that is patched
 from collections.abc import Callable
@@ -31,7 +32,7 @@ from gopoll import _original
 from gopoll.errors import GoExit
 from gopoll.monkey._builtin import complain
 from gopoll.monkey._ends import Sentinel, ThreadHandle, only_survivor
-from gopoll.monkey._ident import builtin, current, ident_of
+from gopoll.monkey._ident import builtin, current, get_ident, ident_of
 from gopoll.monkey._lock import Lock, new_lock
 from gopoll.runtime import fork, interrupt, outside
 from gopoll.runtime.goroutine import Goroutine
@@ -296,4 +297,15 @@ def _rename_main() -> None:
     only_survivor(getattr(main, "_handle", getattr(main, "_os_thread_handle", None)), ident)
 
 
+def _be_known() -> None:
+    """Before a fork, be a thread that `threading` knows; its hook in the child is before ours.
+
+    For one whom it does not know that makes a main thread, which since 3.13 has the ident of the OS
+    thread, and asks whether it is ours.
+    """
+    if threading.get_ident is get_ident and _original.ThreadHandle is not None:
+        threading.current_thread()
+
+
+os.register_at_fork(before=_be_known)
 fork.in_child(_in_child)

@@ -1,8 +1,10 @@
 """Listeners: sockets that accept connections, and `serve`, the loop around them."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Final, overload
 
 from gopoll._original import AF_INET, AF_INET6, Socket, errno, socket_module
 from gopoll.errors import AddrError, ClosedError
@@ -15,12 +17,17 @@ from gopoll.runtime.guard import calls_user_code
 from gopoll.runtime.poller.base import READ
 from gopoll.runtime.proc import go, sleep
 from gopoll.runtime.sched import this
+from gopoll.runtime.timers import check_seconds
+
+if TYPE_CHECKING:
+    from gopoll.net._workers import Share
 
 __all__ = ["Listener", "bind_inet", "bind_unix", "listen", "serve"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 1.0
 _TEMPORARY = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
+_WORKERS_GRACE: Final = 30.0
 
 
 class Listener(Bound):
@@ -134,8 +141,28 @@ def listen(
     return Listener(sock, network[:3] if path is None and network != "unix" else "unix", path)
 
 
+@overload
 def serve(
     listener: Listener, handler: Callable[[Conn], object], *, grace: float | None = 0.0
+) -> None: ...
+
+
+@overload
+def serve(
+    listener: Listener,
+    handler: Callable[[Conn], object],
+    *,
+    workers: int | None,
+    grace: float | None = ...,
+) -> None: ...
+
+
+def serve(
+    listener: Listener,
+    handler: Callable[[Conn], object],
+    *,
+    workers: int | None = None,
+    grace: float | EllipsisType | None = ...,
 ) -> None:
     """Accept until the listener is closed; call ``handler(conn)`` in a goroutine for each.
 
@@ -143,19 +170,72 @@ def serve(
     handler lets through mean that the peer is gone, and end it silently; anything else is reported
     as any unhandled exception of a goroutine. Too many open files only make it pause.
 
+    With `workers` that many processes do this, forked from here, and the calling one sees to it
+    that they live: who ends is replaced. SIGTERM and Ctrl-C close the listener, once more they end
+    the workers at once; SIGHUP replaces the workers. Deadlines of the listener play no part.
+
     Args:
         listener: Where to accept. Close it to end `serve`.
         handler: Called with each `Conn`.
+        workers: How many processes accept; None: this one, and no other.
         grace: Once the listener is closed, how many seconds to wait for handlers before their
-            connections are closed; None waits for ever, 0 leaves them alone and returns at once.
+            connections are closed; None waits for ever. Without workers the default is 0, which
+            leaves them alone and returns at once; with workers it is 30.
 
     Raises:
         OSError: Accepting failed for good.
+        TypeError, ValueError: There can be no such number of workers; `grace` is no number.
+        RuntimeError: With `workers`, outside of the main thread.
+        NotImplementedError: With `workers`, on a system without ``fork``.
     """
+    if isinstance(grace, EllipsisType):  # nobody has said anything
+        grace = 0.0 if workers is None else _WORKERS_GRACE
+    check_seconds(grace, "grace")
+    if workers is None:
+        _serve(listener, handler, grace)
+        return
+    _check_workers(workers)
+    if not isinstance(listener, Listener) or not callable(handler):
+        msg = f"workers need a Listener and something to call, got {listener!r} and {handler!r}"
+        raise TypeError(msg)
+    from gopoll.net._workers import Supervisor
+
+    def work(share: "Share") -> None:
+        _serve(listener, share.count(handler), grace, share)
+
+    Supervisor(listener, work, workers, grace).run()
+
+
+def _check_workers(workers: object) -> None:
+    if not isinstance(workers, int) or isinstance(workers, bool):
+        msg = f"workers: a number of processes or None, got {workers!r}"
+        raise TypeError(msg)
+    if workers < 1:
+        msg = f"workers: there must be one at least, got {workers}"
+        raise ValueError(msg)
+    if not hasattr(os, "fork"):
+        msg = "workers: this system does not fork processes"
+        raise NotImplementedError(msg)
+    if not this.sched.is_main_thread:
+        msg = "serve() has workers in the main thread only: signals come there"
+        raise RuntimeError(msg)
+
+
+def _serve(
+    listener: Listener,
+    handler: Callable[[Conn], object],
+    grace: float | None,
+    share: "Share | None" = None,
+) -> None:
+    """Serve in this process; with a `share` as one of several."""
     handlers: dict[Goroutine[None], Conn] = {}
     for conn in listener:
         g = go(_handle, handlers, handler, conn)
         handlers[g] = conn
+        if share is not None:
+            share.step_back()
+    if share is not None:
+        share.end()
     if grace == 0.0:
         return
     now = (

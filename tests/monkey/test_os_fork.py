@@ -50,6 +50,21 @@ def test_the_thread_that_forks_is_the_childs_main_thread():
     ) == ["forker True True", "True False", "handled", "a new thread", "0"]
 
 
+def test_a_goroutine_that_is_no_thread_forks():
+    """``threading`` makes a main thread for it, and asks it for its ident."""
+    assert run(
+        "import gopoll\n"
+        "def fork():\n"
+        "    pid = os.fork()\n"
+        "    if pid: return say(code_of(pid))\n"
+        "    main = threading.main_thread()\n"
+        "    say(main.name, main is threading.current_thread(), threading.enumerate() == [main])\n"
+        "    say(main.ident == threading.get_ident(), main.is_alive())\n"
+        "gopoll.go(fork).join()\n"
+        "say(threading.enumerate() == [threading.main_thread()])\n"
+    ) == ["MainThread True True", "True True", "0", "True"]
+
+
 @pytest.mark.parametrize(
     ("end", "code"),
     [
