@@ -5,6 +5,7 @@ has made it: non-blocking. Another worker may always be faster.
 """
 
 import socket
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
@@ -12,24 +13,26 @@ from typing import Any, Final, Self
 from gopoll._original import Socket
 from gopoll.errors import GoExit
 from gopoll.fd import FD
-from gopoll.runtime.scope import timeout
+from gopoll.runtime.scope import Scope
 
 __all__ = ["Answer", "Awaiting", "Listener"]
 
 _LARGE: Final = 65536  # bytes; from here on copying costs more than another call
 
 
-class Awaiting:
+class Awaiting(Scope):
     """A connection that waits for a request: for so many seconds, or until it must give up."""
 
-    __slots__ = ("_others", "_scope")
+    __slots__ = ("_others", "_seconds", "_timeline", "_timer")
 
     def __init__(self, others: "set[Awaiting]", seconds: float) -> None:
+        super().__init__()
         self._others = others
-        self._scope = timeout(seconds)
+        self._seconds = seconds
 
     def __enter__(self) -> Self:
-        self._scope.__enter__()
+        self._timeline = timeline = self.open().timeline
+        self._timer = timeline.add(timeline.now() + self._seconds, self.shoot)
         self._others.add(self)
         return self
 
@@ -37,15 +40,8 @@ class Awaiting:
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> bool:
         self._others.discard(self)
-        try:
-            self._scope.__exit__(kind, exc, tb)
-        except TimeoutError:
-            return True
-        return isinstance(exc, GoExit)
-
-    def give_up(self) -> None:
-        """End the wait as if the time were over."""
-        self._scope.shoot()
+        self._timeline.cancel(self._timer)
+        return self.close(exc) or isinstance(exc, GoExit)
 
 
 class Listener:
@@ -81,23 +77,23 @@ class Listener:
 class Answer:
     """Takes what gunicorn would send in pieces, the head of an answer for one, and sends it once.
 
-    It stands in for the socket while gunicorn writes one piece of the body.
+    It stands in for the socket while gunicorn writes one piece of the body: its ``sendall()`` holds
+    the data for now.
     """
 
-    __slots__ = ("_held", "_sock")
+    __slots__ = ("_held", "_sock", "sendall")
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._held: list[bytes] = []
-
-    def sendall(self, data: bytes) -> None:
-        """Hold it for now."""
-        self._held.append(data)
+        self._held: deque[bytes] = deque()
+        self.sendall: Callable[[bytes], None] = self._held.append
 
     def flush(self) -> None:
         """Send it."""
-        held, self._held = self._held, []
+        held = self._held
         if len(held) > 1 and sum(map(len, held)) < _LARGE:
-            held = [b"".join(held)]
-        for data in held:
-            self._sock.sendall(data)
+            data = b"".join(held)
+            held.clear()
+            held.append(data)
+        while held:
+            self._sock.sendall(held.popleft())

@@ -107,6 +107,7 @@ class Worker(AsyncWorker):
 
     def run(self) -> None:
         """Serve until `alive` is False; then see to it that everybody has gone."""
+        self._settle()
         context = gunicorn_sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
         listeners = [Listener(sock) for sock in self.sockets]
         beat = min(_BEAT, self.timeout / 2) if self.timeout else _BEAT
@@ -128,6 +129,14 @@ class Worker(AsyncWorker):
                 listener.close()
         self._drain(beat)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+    def _settle(self) -> None:
+        """Let each setting be an attribute, since none changes any more.
+
+        gunicorn looks at twenty of them for each request, and each look costs two calls.
+        """
+        settings = self.cfg.settings.items()
+        self.cfg.__dict__.update((name, setting.get()) for name, setting in settings)
 
     # -- a connection ------------------------------------------------------------------------
 
@@ -196,7 +205,10 @@ class Worker(AsyncWorker):
             self.cfg.pre_request(self, req)
             resp, environ = wsgi.create(req, sock, addr, listener_name, self.cfg)
             environ["wsgi.multithread"] = True
-            self._count()
+            self.nr += 1
+            if self.nr >= self.max_requests and self._alive:
+                self.log.info("Autorestarting worker after current request.")
+                self.alive = False
             if not self._alive or not self.cfg.keepalive:
                 resp.force_close()
             body = self.wsgi(environ, resp.start_response)
@@ -232,12 +244,6 @@ class Worker(AsyncWorker):
                 self.log.exception("Exception in post_request hook")
         return True
 
-    def _count(self) -> None:
-        self.nr += 1
-        if self.nr >= self.max_requests and self._alive:
-            self.log.info("Autorestarting worker after current request.")
-            self.alive = False
-
     # -- the end -----------------------------------------------------------------------------
 
     def _drain(self, beat: float) -> None:
@@ -245,7 +251,7 @@ class Worker(AsyncWorker):
         patience = now + self.cfg.graceful_timeout
         self._join(min(now + _LINGER, patience), beat)
         for awaiting in tuple(self._idle):
-            awaiting.give_up()
+            awaiting.shoot()
         self._join(patience, beat)
         if self._clients:
             self.log.warning("Worker graceful timeout (pid:%s)", self.pid)

@@ -90,7 +90,12 @@ class FileIO(io.FileIO):
 
 
 class Turn(Guard):
-    """Whose turn it is: a lock of goroutines, handed over in order."""
+    """Whose turn it is: a lock of goroutines, handed over in order.
+
+    It is one word, `owner`, taken by an exchange that nobody can tear apart (see ``Waiter.claim``),
+    so that it costs next to nothing as long as nobody else wants it. Who finds it taken queues
+    first and looks again then; who has given it back looks for a queue then. So one sees the other.
+    """
 
     __slots__ = ("owner", "queue")
 
@@ -99,15 +104,16 @@ class Turn(Guard):
         self.owner: Goroutine[Any] | None = None
         self.queue = WaitQueue()
 
-    def take(self, g: Goroutine[Any]) -> None:
-        """Wait for the turn of `g`, the goroutine that calls, and does not have it."""
+    def queue_up(self, g: Goroutine[Any]) -> None:
+        """Wait for the turn of `g`, the goroutine that calls, and has found it taken."""
+        waiter = Parked(g)
         self.enter()
-        if self.owner is None:
-            self.owner = g
+        self.queue.push(waiter)
+        owner, self.owner = self.owner, self.owner or g
+        if owner is None:
+            self.queue.discard(waiter)
             self.leave()
             return
-        waiter = Parked(g)
-        self.queue.push(waiter)
         self.leave()
         try:
             park(waiter, "sync.Mutex.Lock", None)
@@ -117,8 +123,11 @@ class Turn(Guard):
             self.leave()
             raise
 
-    def give(self) -> None:
-        """Let the next one have it."""
+    def pass_on(self, g: Goroutine[Any]) -> None:
+        """Let the next one have it, which `g` has just given back."""
+        owner, self.owner = self.owner, self.owner or g
+        if owner is not None:  # another thread was faster; it will look for the queue as well
+            return
         self.enter()
         heir = self.queue.claim_first()
         self.owner = None if heir is None else heir.g
@@ -139,16 +148,20 @@ def _in_turn(name: str, base: type) -> Callable[..., Any]:
     """Return the method of `base`, for one goroutine at a time."""
     call = getattr(base, name)
 
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def method(self: Any, *args: Any) -> Any:
         turn = self._turn
         g = this.sched.current
         if turn is None or g is None or turn.owner is g:
-            return call(self, *args, **kwargs)
-        turn.take(g)
+            return call(self, *args)
+        owner, turn.owner = turn.owner, turn.owner or g
+        if owner is not None:
+            turn.queue_up(g)
         try:
-            return call(self, *args, **kwargs)
+            return call(self, *args)
         finally:
-            turn.give()
+            turn.owner = None
+            if turn.queue.first is not None:
+                turn.pass_on(g)
 
     method.__name__ = name
     method.__qualname__ = f"{base.__name__}.{name}"

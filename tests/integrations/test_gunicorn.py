@@ -64,6 +64,16 @@ def test_without_keep_alive_each_request_has_its_connection(tmp_path):
         connection.close()
 
 
+def test_a_hook_before_the_first_request_may_change_a_setting(tmp_path):
+    config = tmp_path / "config.py"
+    config.write_text("def post_worker_init(worker):\n    worker.cfg.set('keepalive', 0)\n")
+    with gunicorn(tmp_path, APP, "--keep-alive", "60", "-c", str(config)) as server:
+        connection = server.connect()
+        connection.request("GET", "/")
+        assert connection.getresponse().getheader("Connection") == "close"
+        connection.close()
+
+
 def test_worker_connections_bounds_what_is_served_at_once(tmp_path):
     with gunicorn(tmp_path, APP, "--worker-connections", "2") as server:
         first, second = server.begin(), server.begin()
