@@ -19,12 +19,15 @@ _LARGEST = 65536
 class PacketConn(Bound):
     """A socket for datagrams; mirrors ``net.PacketConn``. A ``with`` block closes it."""
 
-    __slots__ = ("_family",)
+    __slots__ = ("_family", "_heard")
 
     def __init__(self, sock: Socket, network: str, unlink: str | None = None) -> None:
         """Take over `sock`, which is bound and non-blocking."""
         super().__init__(sock, network, unlink)
         self._family = sock.family
+        # The last sender, as we and as the kernel call it: most datagrams are answers, and to find
+        # out anew what to call it would cost more than all the rest.
+        self._heard: tuple[Addr | None, Any] = (None, None)
 
     @property
     def local_addr(self) -> Addr:
@@ -44,7 +47,12 @@ class PacketConn(Bound):
             msg = f"cannot read {n} bytes"
             raise ValueError(msg)
         data, sender = self._fd.reader.run(self._sock.recvfrom, n)
-        return data, from_sockaddr(self._network, sender)
+        known, sockaddr = self._heard
+        if known is None or sender != sockaddr:
+            known = from_sockaddr(self._network, sender)
+            if sender:  # to who has no name nothing can be sent
+                self._heard = known, sender
+        return data, known
 
     def write_to(self, data: Buffer, address: Addr | str) -> int:
         """Send `data` as one datagram to `address`, an address or its text; return its length.
@@ -55,7 +63,8 @@ class PacketConn(Bound):
             ClosedError: The socket is closed, or was while this waited.
             OSError: What the kernel says, EMSGSIZE for one.
         """
-        target = self._sockaddr(address)
+        known, sockaddr = self._heard
+        target = sockaddr if address is known else self._sockaddr(address)
         return self._fd.writer.run(lambda packet: self._sock.sendto(packet, target), data)
 
     def set_deadline(self, deadline: float | None) -> None:

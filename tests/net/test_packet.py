@@ -36,6 +36,29 @@ def test_datagrams_keep_their_borders_and_their_senders(network):
         assert a.read_from(2)[0] == b"ne"
 
 
+@both
+def test_each_answer_goes_to_its_sender(network):
+    with (
+        local_address(network) as here,
+        local_address(network) as one,
+        local_address(network) as two,
+        net.listen_packet(network, here) as server,
+        net.listen_packet(network, one) as a,
+        net.listen_packet(network, two) as b,
+    ):
+        for client in (a, a, b, a, b, b):
+            client.write_to(b"ask", server.local_addr)
+            _, sender = server.read_from()
+            server.write_to(b"tell", sender)
+            assert client.read_from() == (b"tell", server.local_addr)
+        a.write_to(b"ask", server.local_addr)
+        _, first = server.read_from()
+        b.write_to(b"ask", server.local_addr)
+        server.read_from()
+        server.write_to(b"late", first)
+        assert a.read_from() == (b"late", server.local_addr)
+
+
 def test_an_empty_datagram_is_no_end():
     """TestUDPZeroBytePayload, TestUDPZeroByteBuffer."""
     with (
