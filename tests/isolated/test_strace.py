@@ -1,17 +1,11 @@
 """How many system calls an echo costs; unlike times, these do not depend on the machine's mood."""
 
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import textwrap
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from tests.support.script import ROOT
+from tests.support.strace import count_calls, traced_echo, why_no_strace
 
 pytestmark = [pytest.mark.strace, pytest.mark.network, pytest.mark.timeout(150)]
 
@@ -39,49 +33,13 @@ run(main)
 """
 
 
-def _why_not() -> str | None:
-    strace = shutil.which("strace")
-    if strace is None:
-        return "strace is not installed"
-    probe = subprocess.run([strace, "-o", "/dev/null", "true"], capture_output=True, text=True)
-    return f"ptrace is not permitted: {probe.stderr.strip()}" if probe.returncode else None
-
-
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The log of an edge-triggered server, one line for each system call."""
-    if reason := _why_not():
+    if reason := why_no_strace():
         pytest.skip(reason)
-    return _serve(tmp_path_factory.mktemp("strace") / "log", "epoll")
-
-
-def _serve(log: Path, poller: str) -> list[str]:
-    server = subprocess.Popen(
-        ["strace", "-f", "-qq", "-o", str(log), sys.executable, "-c", textwrap.dedent(_SERVER),
-         str(_CONNECTIONS)],
-        cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT), "GOPOLL_POLLER": poller},
-        stdout=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
-    with server:
-        assert server.stdout is not None
-        port = int(server.stdout.readline())
-        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(_CONNECTIONS)]
-        for i in range(_MESSAGES):
-            message = b"message %d" % i
-            for client in clients:
-                client.sendall(message)
-            for client in clients:
-                assert client.recv(100) == message
-        for client in clients:
-            client.close()
-    assert server.returncode == 0
-    return log.read_text().splitlines()
-
-
-def _count(calls: list[str]) -> Counter[str]:
-    return Counter(m[1] for line in calls if (m := re.match(r"\d+ +(\w+)\(", line)))
+    log = tmp_path_factory.mktemp("strace") / "log"
+    return traced_echo(_SERVER, log, _CONNECTIONS, _MESSAGES)
 
 
 def _traffic(calls: list[str]) -> list[str]:
@@ -91,14 +49,14 @@ def _traffic(calls: list[str]) -> list[str]:
 
 
 def test_one_receive_and_one_send_for_each_message(calls: list[str]):
-    counts = _count(calls)
+    counts = count_calls(calls)
     assert counts["sendto"] == _CONNECTIONS * _MESSAGES
     # For each connection one more that finds nothing yet, and one that finds the end.
     assert counts["recvfrom"] <= _CONNECTIONS * (_MESSAGES + 2)
 
 
 def test_one_wait_for_ten_messages_at_most(calls: list[str]):
-    waits = _count(_traffic(calls))["epoll_wait"] + _count(_traffic(calls))["epoll_pwait"]
+    waits = count_calls(_traffic(calls))["epoll_wait"] + count_calls(_traffic(calls))["epoll_pwait"]
     assert 0 < waits <= _CONNECTIONS * _MESSAGES / 10
 
 
@@ -115,5 +73,5 @@ def test_nothing_else_is_called_for_a_message(calls: list[str]):
     allowed = {"sendto", "recvfrom", "epoll_wait", "epoll_pwait"}
     # Connections are accepted, and memory is asked for, while the first messages are answered.
     late = _traffic(calls)[len(_traffic(calls)) // 2 :]
-    others = {name: n for name, n in _count(late).items() if name not in allowed}
+    others = {name: n for name, n in count_calls(late).items() if name not in allowed}
     assert sum(others.values()) <= len(late) / 100, others

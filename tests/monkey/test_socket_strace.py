@@ -1,16 +1,11 @@
 """How many system calls an echo costs under the patch, in a program written for threads."""
 
 import re
-import socket
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
 
-from tests.isolated.test_strace import _why_not
-from tests.support.plain import plain_env
-from tests.support.script import ROOT
+from tests.support.strace import count_calls, traced_echo, why_no_strace
 
 pytestmark = [pytest.mark.strace, pytest.mark.network]
 
@@ -41,37 +36,14 @@ while True:
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The log of a server, one line for each system call."""
-    if reason := _why_not():
+    if reason := why_no_strace():
         pytest.skip(reason)
     log = tmp_path_factory.mktemp("strace") / "log"
-    server = subprocess.Popen(
-        ["strace", "-f", "-qq", "-o", str(log), sys.executable, "-c", _SERVER, str(_CONNECTIONS)],
-        cwd=ROOT,
-        env=plain_env(GOPOLL_POLLER="epoll"),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with server:
-        assert server.stdout is not None
-        port = int(server.stdout.readline())
-        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(_CONNECTIONS)]
-        for i in range(_MESSAGES):
-            for client in clients:
-                client.sendall(b"message %d" % i)
-            for client in clients:
-                assert client.recv(100) == b"message %d" % i
-        for client in clients:
-            client.close()
-    assert server.returncode == 0
-    return log.read_text().splitlines()
-
-
-def _count(calls: list[str]) -> Counter[str]:
-    return Counter(m[1] for line in calls if (m := re.match(r"\d+ +(\w+)\(", line)))
+    return traced_echo(_SERVER, log, _CONNECTIONS, _MESSAGES)
 
 
 def test_one_receive_and_one_send_for_each_message(calls: list[str]):
-    counts = _count(calls)
+    counts = count_calls(calls)
     assert counts["sendto"] == _CONNECTIONS * _MESSAGES
     # For each connection one more that finds nothing yet, and one that finds the end.
     assert counts["recvfrom"] <= _CONNECTIONS * (_MESSAGES + 2)
@@ -88,5 +60,5 @@ def test_nothing_else_is_called_for_a_message(calls: list[str]):
     sent = [i for i, line in enumerate(calls) if re.search(r" sendto\(", line)]
     late = calls[sent[len(sent) // 2] : sent[-1]]
     allowed = {"sendto", "recvfrom", "epoll_wait", "epoll_pwait"}
-    others = {name: n for name, n in _count(late).items() if name not in allowed}
+    others = {name: n for name, n in count_calls(late).items() if name not in allowed}
     assert sum(others.values()) <= len(late) / 100, others
