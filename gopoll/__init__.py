@@ -8,9 +8,9 @@ This is the front door: the runtime is loaded here, the other rooms when they ar
 
 from importlib import import_module
 from os import environ
-from typing import TYPE_CHECKING, Any
 
 from gopoll._original import get_ident, main_thread
+from gopoll._typing import TYPE_CHECKING, Any
 from gopoll.errors import ChannelClosed, Deadlock
 from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.netpoll import wait_read, wait_write

@@ -17,7 +17,8 @@ import sys
 import threading
 import time
 from types import SimpleNamespace
-from typing import Any
+
+from gopoll._typing import Any
 
 AF_INET = _socket.AF_INET
 AF_INET6 = _socket.AF_INET6
@@ -44,6 +45,7 @@ sleep = time.sleep
 getsignal = _signal.getsignal
 set_signal = _signal.signal
 thread_kill = _signal.pthread_kill
+pthread_sigmask: Any = getattr(_signal, "pthread_sigmask", None)
 set_wakeup_fd = _signal.set_wakeup_fd
 default_int_handler = _signal.default_int_handler
 SIGINT = _signal.SIGINT
@@ -103,6 +105,7 @@ __all__ = [
     "os_read",
     "os_strerror",
     "os_write",
+    "pthread_sigmask",
     "select_module",
     "select_select",
     "set_blocking",

@@ -56,10 +56,11 @@ class Side:
         "mode",
         "queue",
         "retired",
+        "sched",
         "slot",
     )
 
-    def __init__(self, fd: "FD", mode: int) -> None:
+    def __init__(self, fd: "FD", mode: int, sched: Scheduler) -> None:
         self.fd = fd
         self.mode = mode
         self.deadline: float | None = None
@@ -67,6 +68,9 @@ class Side:
         self.drained = False
         self.retired = False  # closing, and nobody on this side will use the number again
         self.slot: Slot | None = None  # of the scheduler that waited here last
+        # Whose turn an operation counts in: of who used this side last, a guess that spares looking
+        # for ours. Wrong, it makes somebody's turn shorter, and is set right when that ends.
+        self.sched = sched
         self.queue = WaitQueue()
         self.held = False
 
@@ -89,10 +93,7 @@ class Side:
 
     def retry(self, call: Callable[[A], T], arg: A) -> T:
         """Repeat ``call(arg)`` until it does not say that it would block; the side is held."""
-        sched = this.sched
-        sched.operations -= 1
-        if sched.operations < 0:
-            sched.yield_turn()
+        sched = self.count()
         fd = self.fd
         if fd.closing:
             raise ClosedError
@@ -107,18 +108,41 @@ class Side:
                 slot = self.slot = fd.register(sched, self.mode)
             if slot.desc.shortcut:
                 slot.wait(self.deadline)
+                if fd.closing:
+                    raise ClosedError
+        if slot is not None:
+            slot.state = None
+        try:
+            return call(arg)
+        except BlockingIOError:
+            pass
+        return self.wait_and_retry(call, arg)
+
+    def count(self) -> Scheduler:
+        """Count an operation, and let the others run first if the turn is over."""
+        sched = self.sched = this.sched
+        sched.operations -= 1
+        if sched.operations < 0:
+            sched.yield_turn()
+        return sched
+
+    def wait_and_retry(self, call: Callable[[A], T], arg: A) -> T:
+        """Do the same after ``call(arg)`` has said so."""
+        fd = self.fd
         while True:
-            if slot is not None:
-                slot.state = None
+            slot = self.slot
+            sched = this.sched
+            if slot is None or slot.sched is not sched:
+                slot = fd.find_slot(sched, self.mode) or fd.register(sched, self.mode)
+                self.slot = slot
+            slot.wait(self.deadline)
+            if fd.closing:
+                raise ClosedError
+            slot.state = None
             try:
                 return call(arg)
             except BlockingIOError:
                 pass
-            if slot is None:
-                slot = self.slot = fd.register(sched, self.mode)
-            slot.wait(self.deadline)
-            if fd.closing:
-                raise ClosedError
 
     def settle(self) -> None:
         """After unlocking: hand over to the next in the queue; close if that is left to do."""

@@ -20,21 +20,26 @@ it first.
 The timers in the heaps are only hints. One that surfaces too early looks at `when`, and waits on.
 """
 
+from collections import deque
 from math import inf
-from typing import Any
 
 from gopoll._original import get_ident
+from gopoll._typing import Any
 from gopoll.chan import BLOCKED, Chan
+from gopoll.runtime.bubble import bubble_of, bubbles
 from gopoll.runtime.goroutine import Goroutine
+from gopoll.runtime.guard import Guard
 from gopoll.runtime.sched import on_thread_of, this
 from gopoll.runtime.timers import Timeline, Timer, check_seconds
-from gopoll.runtime.waitq import Waiter, refuse, resume
+from gopoll.runtime.waitq import Waiter, WaitQueue, refuse, resume
 
 __all__ = ["Call", "TimerChan", "check_duration", "check_period"]
 
 
 def check_duration(value: float, what: str) -> float:
     """Return `value` as a number of seconds from now, zero if it is negative."""
+    if type(value) is float and value >= 0.0:  # as nearly all are
+        return value
     check_seconds(value, what)
     if value is None:
         msg = f"{what}: a duration is a number of seconds, got None"
@@ -54,6 +59,10 @@ def check_period(value: float, what: str) -> float:
     return period
 
 
+_EMPTY: deque[Any] = deque(maxlen=0)  # shared by all: those who wait are in `_waiting`
+_NOBODY = WaitQueue()
+
+
 class TimerChan(Chan[float]):
     """A channel from which the time can be received once it has come; nobody else sends."""
 
@@ -61,9 +70,14 @@ class TimerChan(Chan[float]):
 
     def __init__(self, seconds: float, period: float = 0.0) -> None:
         """Be due in `seconds`, and every `period` after that if it is not zero."""
-        super().__init__()
+        Guard.__init__(self)  # and not the channel's, which is twice as dear, for two queues
+        self.cap = 0
+        self.closed = False
+        self._buffer = _EMPTY
+        self._receivers = self._senders = _NOBODY
         sched = this.sched
         g = sched.current
+        self.bubble = bubble_of(g) if bubbles[0] else None
         timeline = (sched if g is None else g).timeline
         # A clock of its own, under a test for one, belongs to a thread. The real one has each.
         self._home = None if timeline is sched.timeline else (sched, timeline)
@@ -87,7 +101,7 @@ class TimerChan(Chan[float]):
         self._period = period
         was, self.when = self.when, when
         self.release()
-        for waiter in list(self._waiting):
+        for waiter in list(self._waiting) if self._waiting else ():
             if not waiter.g.sched.dead:
                 waiter.g.sched.post(self._settle_there, waiter)
         return was is not None
@@ -116,6 +130,10 @@ class TimerChan(Chan[float]):
             self.unqueue(waiter, sends=False)
             self.release()
         return waiter.value, waiter.ok
+
+    def send(self, value: float) -> None:
+        """Refuse: only time sends."""
+        self.put(value)
 
     def put(self, value: float) -> Any:  # noqa: ARG002 - nobody gets it
         """Refuse: only time sends."""
@@ -221,8 +239,12 @@ class Call:
         """Start a goroutine like `model`, which itself never starts, in `seconds`."""
         self._model = model
         self._timer: Timer | None = None
-        self.when: float | None = model.timeline.now() + seconds
-        self._follow()
+        timeline = model.timeline
+        self.when: float | None = timeline.now() + seconds
+        if model.sched.sleeping:
+            self._follow()
+        else:  # it is the calling thread's, and nobody else knows of this yet
+            self._timer = timeline.add(self.when, self._fire)
 
     def stop(self) -> bool:
         """Not be due any more; False if it was not."""
@@ -272,8 +294,5 @@ class Call:
             self._settle()
 
     def _start(self) -> None:
-        model = self._model
-        g: Goroutine[Any] = Goroutine(model.sched, model.name)
-        g.fn, g.value, g.site, g.timeline = model.fn, model.value, model.site, model.timeline
-        g.context = None if model.context is None else model.context.copy()
+        g = self._model.twin()
         g.sched.start(g)

@@ -208,7 +208,7 @@ class Group:
         kwargs: dict[str, Any],
     ) -> Goroutine[T]:
         sched = this.sched
-        if len(sched.goroutines) == 1:
+        if sched.goroutines.size == 1:
             interrupt.install()
         task = fn, args, kwargs
         member: _Member[T] = _Member.create(sched, _live, (self, task), {}, 3)  # type: ignore[assignment]

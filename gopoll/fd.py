@@ -31,6 +31,8 @@ whose mark a read stops short; nor for sockets whose reads stop short at borders
 from collections.abc import Callable, Iterable
 from typing import ParamSpec, Protocol, TypeVar
 
+from greenlet import getcurrent
+
 from gopoll._side import Side
 from gopoll._typing import Buffer
 from gopoll.errors import ClosedError
@@ -88,8 +90,9 @@ class FD(Guard):
         self.closed = False
         self.users = 0  # of those who take no side
         self.descs: list[PollDesc] = []  # one for each scheduler that has waited here
-        self.reader = Side(self, READ)
-        self.writer = Side(self, WRITE)
+        sched = this.sched
+        self.reader = Side(self, READ, sched)
+        self.writer = Side(self, WRITE, sched)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "closing" if self.closing else "open"
@@ -104,8 +107,27 @@ class FD(Guard):
         if held:
             side.queue_up()
         try:
-            data = side.retry(call, n)
-            if self.short_reads and 0 < len(data) < n:
+            slot = side.slot
+            if (
+                side.drained
+                and side.deadline is None
+                and slot is not None
+                and (g := slot.sched.current) is not None
+                and g.greenlet is (me := getcurrent())  # so the slot is of our thread
+            ):
+                # What `retry` does in a conversation, spelled out: it saves a sixth of an echo.
+                side.drained = False
+                slot.wait(None, me)
+                if self.closing:
+                    raise ClosedError
+                slot.state = None
+                try:
+                    data = call(n)
+                except BlockingIOError:
+                    data = side.wait_and_retry(call, n)
+            else:
+                data = side.retry(call, n)
+            if len(data) < n and data and self.short_reads:
                 slot = side.slot
                 side.drained = slot is None or slot.desc.shortcut
             return data
@@ -137,17 +159,27 @@ class FD(Guard):
         Whole writes never interleave. Whatever interrupts one carries `written`, the number of
         bytes that went out.
         """
-        total = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
         side = self.writer
         held, side.held = side.held, True
         if held:
             side.queue_up()
         written = 0
         try:
-            written = side.retry(call, data)
-            if written < total:
+            sched = side.sched
+            sched.operations -= 1
+            if sched.operations < 0 or self.closing or side.deadline is not None:
+                written = side.retry(call, data)
+            else:  # the same, spelled out
+                slot = side.slot
+                if slot is not None:
+                    slot.state = None
+                try:
+                    written = call(data)
+                except BlockingIOError:
+                    written = side.wait_and_retry(call, data)
+            if type(data) is not bytes or written < len(data):
                 view = memoryview(data).cast("B")
-                while written < total:
+                while written < len(view):
                     written += side.retry(call, view[written:])
         except BaseException as exc:
             exc.written = written  # type: ignore[attr-defined]

@@ -8,9 +8,9 @@ A timer belongs to the clock of the goroutine that makes it. It may be used from
 """
 
 from collections.abc import Callable
-from typing import ParamSpec
 
 from gopoll._timer import Call, TimerChan, check_duration, check_period
+from gopoll._typing import ParamSpec
 from gopoll.chan import Chan, nil_chan
 from gopoll.runtime.proc import conceive, sleep
 from gopoll.runtime.sched import this

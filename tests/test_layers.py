@@ -15,7 +15,7 @@ import gopoll
 PACKAGE = Path(gopoll.__file__).parent
 
 HOUSE = """
-0  errors  _original  _literal  _typing
+0  _typing  errors  _original  _literal
 
 1  runtime
 1  runtime.outside  runtime.timers
@@ -32,8 +32,8 @@ HOUSE = """
 3  _context  context
 4  errgroup
 4  net.addr  net.resolver  net.makefile  net.owner  net.conn
-4  net.listener  net.dial  net.packet  net.tls  net.pipe  net.copy  net
 4  os.*
+4  net._workers  net.listener  net.dial  net.packet  net.tls  net.pipe  net.copy  net
 4  _running  _selector  _caller  aio
 5  debug.*  testing.idle  testing.*
 6  monkey.*  native

@@ -6,8 +6,10 @@ import inspect
 import re
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
+import greenlet
 import pytest
 
 import gopoll
@@ -56,6 +58,13 @@ LAZY = [
     *("ssl", "subprocess"),
 ]
 
+# What it loads of the standard library, each with what that loads in turn. `typing` is not there,
+# nor what is made with `re`, `enum` or `contextlib`: each costs as much as a good part of gopoll.
+LIGHT = [
+    *("_socket", "atexit", "collections.abc", "contextvars", "errno", "functools", "gc", "heapq"),
+    *("importlib", "itertools", "os", "select", "stat", "sys", "threading", "time", "types"),
+]
+
 
 def sources():
     return sorted(PACKAGE.rglob("*.py"))
@@ -77,10 +86,9 @@ def sort_key(name):
     return kind, name
 
 
-def run_python(code):
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
-    )
+def run_python(code, *options):
+    command = [sys.executable, *options, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
 @pytest.mark.parametrize("name", public_modules())
@@ -136,6 +144,40 @@ print([name for name in {LAZY!r} if name in sys.modules and name not in before])
 """
     child = run_python(code)
     assert (child.returncode, child.stdout.strip()) == (0, "[]"), child.stderr
+
+
+def test_importing_gopoll_loads_little_of_the_standard_library():
+    # Isolated and without site, which may have loaded anything.
+    paths = [str(Path(module.__file__).parents[1]) for module in (gopoll, greenlet)]
+    code = f"""
+import sys
+sys.path += {paths!r}
+import greenlet, {", ".join(LIGHT)}
+before = set(sys.modules)
+import gopoll
+print(*[name for name in set(sys.modules) - before if name.partition(".")[0] != "gopoll"])
+"""
+    child = run_python(code, "-I", "-S")
+    assert (child.returncode, child.stdout.split()) == (0, []), child.stderr
+
+
+@pytest.mark.parametrize("generic", [gopoll.Chan, gopoll.Goroutine])
+def test_generic_classes_are_subscripted_and_inherited_from(generic):
+    item = typing.TypeVar("item")
+
+    class Mine(generic[item]): ...
+
+    class Both(generic[item], typing.Generic[item]): ...
+
+    for kind in (generic, Mine, Both):
+        assert typing.get_origin(kind[int]) is kind
+        assert typing.get_args(kind[int]) == (int,)
+
+
+def test_signatures_can_be_read():
+    assert str(inspect.signature(gopoll.sleep)) == "(seconds: float) -> None"
+    shown = str(inspect.signature(gopoll.offload)).replace("collections.abc.", "")
+    assert shown == "(fn: Callable[[P], T], /, *args: P.args, **kwargs: P.kwargs) -> T"
 
 
 def test_rooms_load_on_first_use():

@@ -244,7 +244,15 @@ class State:
                 pass
         return call(*args, **kwargs)
 
-    def await_more(self, side: Side, wanted: int) -> float | None:
+    def read(
+        self, side: Side, wanted: int, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Read by ``call()``, having waited if the last read left nothing; the side is held."""
+        side.count()
+        deadline = self._await_more(side, wanted) if side.drained else NOT_YET
+        return self.attempt(side, deadline, call, *args, **kwargs)
+
+    def _await_more(self, side: Side, wanted: int) -> float | None:
         """Before a read of what the last one had emptied: wait; return the deadline.
 
         Not if that cannot be relied on any more, or nothing is wanted: then the read itself tells.

@@ -9,11 +9,12 @@ What MSG_WAITALL promises is kept here: the kernel forgets it where it must not 
 
 from typing import Any, Final
 
+from greenlet import getcurrent
+
 from gopoll._original import Socket, socket_module
 from gopoll.errors import ClosedError
 from gopoll.monkey._sock_fd import DONTWAIT, may_wait, size_of
 from gopoll.monkey._sock_state import NOT_YET, State, adopt, bad_descriptor, states
-from gopoll.runtime.sched import this
 
 __all__ = ["METHODS"]
 
@@ -30,54 +31,41 @@ _SIZED: Final = (memoryview, bytearray)  # of others it takes longer to tell the
 
 def recv(self: Any, bufsize: Any, flags: Any = 0, /) -> bytes:
     """Receive up to bufsize bytes from the socket; b"" at the end of the stream."""
-    state = states.get(id(self)) or adopt(self)
+    try:
+        state: State | None = states[id(self)]
+    except KeyError:
+        state = adopt(self)
     if state is None or flags:
         return _recv_by_flags(self, state, bufsize, flags)
-    sched = this.sched
-    sched.operations -= 1
-    if sched.operations < 0:
-        sched.yield_turn()
     side = state.reader
     held, side.held = side.held, True
     if held:
         return state.run(side, state.recv, bufsize, DONTWAIT)
-    deadline: float | None = NOT_YET
     try:
         slot = side.slot
-        if side.drained:
+        if (
+            side.drained
+            and state.timeout is None
+            and slot is not None
+            and (g := slot.sched.current) is not None
+            and g.greenlet is (me := getcurrent())  # so the slot is of our thread
+            and bufsize > 0
+        ):
+            # What `state.read` does in a conversation, spelled out, as in `FD.read`.
             side.drained = False
-            if (
-                state.timeout is not None
-                or slot is None
-                or slot.sched is not sched
-                or sched.current is None
-                or bufsize <= 0
-            ):
-                deadline = state.await_more(side, bufsize)
-                slot = side.slot
-            elif slot.desc.shortcut:
-                fd = state.fd
-                if fd.closing:
-                    raise bad_descriptor()
-                if slot.state is None and slot.desc.edge:  # `slot.wait(None)` spelled out
-                    slot.deadline = None
-                    slot.state = sched.current
-                    sched.park(slot, "IO wait")
-                else:
-                    slot.wait(None)
-                if fd.closing:
-                    raise bad_descriptor()
-        if slot is not None:
+            slot.wait(None, me)
+            if state.fd.closing:
+                raise bad_descriptor()
             slot.state = None
-        data: bytes | None
-        try:
-            data = state.recv(bufsize, DONTWAIT)
-        except BlockingIOError:
-            data = None
-        if data is None:
-            data = state.retry(side, deadline, state.recv, bufsize, DONTWAIT)
-        if state.short_reads and 0 < len(data) < bufsize:
-            side.drained = True
+            try:
+                data = state.recv(bufsize, DONTWAIT)
+            except BlockingIOError:
+                data = state.retry(side, NOT_YET, state.recv, bufsize, DONTWAIT)
+        else:
+            data = state.read(side, bufsize, state.recv, bufsize, DONTWAIT)
+        if len(data) < bufsize and data and state.short_reads:
+            slot = side.slot
+            side.drained = slot is None or slot.desc.shortcut
         return data
     except ClosedError:
         raise bad_descriptor() from None
@@ -97,52 +85,45 @@ def _recv_by_flags(self: Any, state: State | None, bufsize: Any, flags: Any) -> 
 
 def recv_into(self: Any, buffer: Any, nbytes: Any = 0, flags: Any = 0) -> int:
     """Receive up to nbytes bytes, or as many as fit, into a buffer; return how many."""
-    state = states.get(id(self)) or adopt(self)
+    try:
+        state: State | None = states[id(self)]
+    except KeyError:
+        state = adopt(self)
     if state is None or flags:
         if state is None or not may_wait(flags):
             return _recv_into(self, buffer, nbytes, flags)
         if _whole(state, flags):
             return _recv_into_whole(state, buffer, nbytes, flags)[0]
         return state.run(state.reader, state.recv_into, buffer, nbytes, flags | DONTWAIT)
-    sched = this.sched
-    sched.operations -= 1
-    if sched.operations < 0:
-        sched.yield_turn()
     side = state.reader
     held, side.held = side.held, True
     if held:
         return state.run(side, state.recv_into, buffer, nbytes, DONTWAIT)
-    deadline: float | None = NOT_YET
     try:
         wanted = nbytes or (size_of(buffer) if type(buffer) in _SIZED else 0)
         slot = side.slot
-        if side.drained:
+        if (
+            side.drained
+            and state.timeout is None
+            and slot is not None
+            and (g := slot.sched.current) is not None
+            and g.greenlet is (me := getcurrent())
+            and wanted > 0
+        ):
             side.drained = False
-            if (
-                state.timeout is not None
-                or slot is None
-                or slot.sched is not sched
-                or sched.current is None
-                or wanted <= 0
-            ):
-                deadline = state.await_more(side, wanted)
-                slot = side.slot
-            elif slot.desc.shortcut:
-                fd = state.fd
-                if not fd.closing:
-                    slot.wait(None)
-                if fd.closing:
-                    raise bad_descriptor()
-        if slot is not None:
+            slot.wait(None, me)
+            if state.fd.closing:
+                raise bad_descriptor()
             slot.state = None
-        try:
-            n = state.recv_into(buffer, nbytes, DONTWAIT)
-        except BlockingIOError:
-            n = -1
-        if n < 0:
-            n = state.retry(side, deadline, state.recv_into, buffer, nbytes, DONTWAIT)
-        if state.short_reads and 0 < n < wanted:
-            side.drained = True
+            try:
+                n = state.recv_into(buffer, nbytes, DONTWAIT)
+            except BlockingIOError:
+                n = state.retry(side, NOT_YET, state.recv_into, buffer, nbytes, DONTWAIT)
+        else:
+            n = state.read(side, wanted, state.recv_into, buffer, nbytes, DONTWAIT)
+        if 0 < n < wanted and state.short_reads:
+            slot = side.slot
+            side.drained = slot is None or slot.desc.shortcut
         return n
     except ClosedError:
         raise bad_descriptor() from None

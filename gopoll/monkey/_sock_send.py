@@ -20,7 +20,6 @@ from gopoll._side import Side
 from gopoll.monkey import _resolve
 from gopoll.monkey._sock_fd import DONTWAIT, may_wait, size_of
 from gopoll.monkey._sock_state import NOT_YET, State, adopt, states
-from gopoll.runtime.sched import this
 
 __all__ = ["METHODS"]
 
@@ -55,20 +54,23 @@ def _never_blocking(state: State, call: Callable[..., int]) -> Callable[..., int
 
 def sendall(self: Any, data: Any, flags: Any = 0, /) -> None:
     """Send a data string to the socket, all of it."""
-    state = states.get(id(self)) or adopt(self)
+    try:
+        state: State | None = states[id(self)]
+    except KeyError:
+        state = adopt(self)
     if state is None or flags or _IS_DEAF:
         if state is None or not may_wait(flags):
             return _sendall(self, data, flags)
         return _send_all(state, data, flags)
-    sched = this.sched
-    sched.operations -= 1
-    if sched.operations < 0:
-        sched.yield_turn()
     side = state.writer
     held, side.held = side.held, True
     if held:
         return _send_all(state, data, 0)
     try:
+        sched = side.sched
+        sched.operations -= 1
+        if sched.operations < 0:
+            side.count()
         slot = side.slot
         if slot is not None:
             slot.state = None
@@ -76,7 +78,7 @@ def sendall(self: Any, data: Any, flags: Any = 0, /) -> None:
             sent = state.send(data, DONTWAIT)
         except BlockingIOError:
             sent = -1
-        if sent < (len(data) if type(data) is bytes else size_of(data)):
+        if type(data) is not bytes or sent < len(data):
             _send_rest(state, side, NOT_YET, data, 0, sent, whole=True)
         return None
     finally:

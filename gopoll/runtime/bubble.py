@@ -12,8 +12,8 @@ A wait for the kernel, for another thread or for an object from outside is not d
 
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any
 
+from gopoll._typing import TYPE_CHECKING, Any
 from gopoll.runtime.timers import Timeline
 
 if TYPE_CHECKING:

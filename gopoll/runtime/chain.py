@@ -4,7 +4,7 @@ It allocates nothing, which for a hundred thousand members counts. A member is i
 `prev` and `next` are None in one that is in none.
 """
 
-from typing import Generic, Protocol, Self, TypeVar
+from gopoll._typing import Generic, Protocol, Self, TypeVar
 
 __all__ = ["Chain"]
 

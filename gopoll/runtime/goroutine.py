@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
 from functools import partial
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from gopoll._typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from gopoll.errors import GoExit
 from gopoll.runtime.chain import Chain
 from gopoll.runtime.guard import calls_user_code
@@ -97,32 +97,31 @@ class Goroutine(Generic[T]):
         "waiter",
     )
 
-    def __init__(self, sched: "Scheduler", name: str) -> None:
-        self.id = _next_id()
-        self.name = name
-        # What it will call, until it does; its arguments are in `value` by then, where the result
-        # will be. A lone one, unless it is a tuple, stands for the tuple of them, which would weigh
-        # as much again.
-        self.fn: Callable[..., Any] | None = None
-        self.value: Any = None
-        self.prev: Goroutine[Any] | None = None  # in the roster
-        self.next: Goroutine[Any] | None = None
-        self.sched = sched
-        self.greenlet: Any = None
-        self.context: Context | None = None
-        self.timeline: Timeline = sched.timeline
-        # Waiting: on what, why, since when; what to raise on waking, or at the next waits.
-        self.waiter: Claimable | None = None
-        self.reason = ""
-        self.since = 0.0
-        self.thrown: BaseException | None = None
-        self.pending: list[BaseException] | None = None
-        # Ending: what came of it besides `value`, and who wants to know.
-        self.error: BaseException | None = None
-        self.joiners: WaitQueue | None = None
-        self.on_switch: Carrier | None = None
-        self.site: Site | None = None  # where go() was called, and by whom
-        self.life: object = None  # what ends with it, and nobody else holds
+    id: int
+    name: str
+    # What it will call, until it does; its arguments are in `value` by then, where the result will
+    # be. A lone one, unless it is a tuple, stands for the tuple of them, which would weigh as much
+    # again.
+    fn: Callable[..., Any] | None
+    value: Any
+    prev: "Goroutine[Any] | None"  # in the roster
+    next: "Goroutine[Any] | None"
+    sched: "Scheduler"
+    greenlet: Any
+    context: Context | None
+    timeline: Timeline
+    # Waiting: on what, why, since when; what to raise on waking, or at the next waits.
+    waiter: Claimable | None
+    reason: str
+    since: float
+    thrown: BaseException | None
+    pending: list[BaseException] | None
+    # Ending: what came of it besides `value`, and who wants to know.
+    error: BaseException | None
+    joiners: WaitQueue | None
+    on_switch: Carrier | None
+    site: Site | None  # where go() was called, and by whom
+    life: object  # what ends with it, and nobody else holds
 
     @classmethod
     def create(
@@ -134,24 +133,55 @@ class Goroutine(Generic[T]):
         depth: int,
     ) -> "Goroutine[T]":
         """Make a new goroutine; `depth` frames up is who asked for it."""
-        parent = sched.current
+        g = cls()  # it has no __init__: the call would be a tenth of the price of a goroutine
+        g.id = _next_id()
         name = getattr(fn, "__qualname__", None)
-        if not isinstance(name, str):
-            name = type(fn).__qualname__
-        g = cls(sched, name)
+        g.name = name if type(name) is str else type(fn).__qualname__
         g.fn = partial(fn, **kwargs) if kwargs else fn
         g.value = args[0] if len(args) == 1 and type(args[0]) is not tuple else args
-        context = copy_context()
-        if len(context):  # none is as good as an empty one, and weighs nothing
-            g.context = context
-        if parent is not None:
+        g.sched = sched
+        parent = sched.current
+        if parent is None:
+            g.timeline = sched.timeline
+            creator = 0
+        else:
             g.timeline = parent.timeline
+            creator = parent.id
         frame = sys._getframe(depth)
-        site = (frame.f_code, frame.f_lasti, 0 if parent is None else parent.id)
-        if site != sched.last_site:
-            sched.last_site = site
-        g.site = sched.last_site  # shared by all that were created there
+        code, lasti = frame.f_code, frame.f_lasti
+        # Piece by piece: two codes are compared at length, and badly where the stack has no room.
+        site = sched.last_site
+        if site is None or site[0] is not code or site[1] != lasti or site[2] != creator:
+            site = sched.last_site = (code, lasti, creator)
+        g.site = site  # shared by all that were created there
+        context = copy_context()
+        g.context = context if len(context) else None  # which is as good, and weighs nothing
+        # As `_unborn` does, without the call.
+        g.prev = g.next = g.greenlet = g.waiter = g.thrown = g.pending = None
+        g.error = g.joiners = g.on_switch = g.life = None
+        g.reason = ""
+        g.since = 0.0
         return g
+
+    @classmethod
+    def blank(cls, sched: "Scheduler", name: str) -> "Goroutine[T]":
+        """Make one that calls nothing: the main goroutine of a thread."""
+        g = cls()
+        g.id = _next_id()
+        g.name = name
+        g.fn = g.value = g.context = g.site = None
+        g.sched = sched
+        g.timeline = sched.timeline
+        return _unborn(g)
+
+    def twin(self) -> "Goroutine[T]":
+        """Make another one like this, which has not begun."""
+        g: Goroutine[T] = Goroutine()
+        g.id = _next_id()
+        g.name, g.fn, g.value, g.site = self.name, self.fn, self.value, self.site
+        g.sched, g.timeline = self.sched, self.timeline
+        g.context = None if self.context is None else self.context.copy()
+        return _unborn(g)
 
     def carry(self, resumes: bool) -> None:
         """Tell `on_switch`, if there is one, that the goroutine leaves the thread or comes back."""
@@ -163,6 +193,13 @@ class Goroutine(Generic[T]):
         if self.pending is None:
             self.pending = []
         self.pending.append(exc)
+
+    def take_thrown(self) -> BaseException:
+        """Take out what is to be raised on waking."""
+        exc = self.thrown
+        assert exc is not None
+        self.thrown = None
+        return exc
 
     def take_pending(self) -> BaseException:
         """Take out what is to be raised now."""
@@ -200,7 +237,8 @@ class Goroutine(Generic[T]):
             TimeoutError: It has not ended by then.
             RuntimeError: A goroutine would wait for itself.
         """
-        self.sched.join(self, timeout, wants_error=False)
+        if self.greenlet is not None or self.fn is not None:  # it is not `done`
+            self.sched.join(self, timeout, wants_error=False)
 
     def result(self, timeout: float | None = None) -> T:
         """Wait for the end, at most `timeout` seconds, and return what the function returned.
@@ -212,10 +250,20 @@ class Goroutine(Generic[T]):
             TimeoutError: It has not ended by then.
             RuntimeError: A goroutine would wait for itself.
         """
-        self.sched.join(self, timeout, wants_error=True)
+        if self.greenlet is not None or self.fn is not None:
+            self.sched.join(self, timeout, wants_error=True)
         if self.error is not None:
             raise self.error
         return self.value  # type: ignore[no-any-return]
+
+
+def _unborn(g: Goroutine[T]) -> Goroutine[T]:
+    """Set what is the same in every goroutine before it begins."""
+    g.prev = g.next = g.greenlet = g.waiter = g.thrown = g.pending = None
+    g.error = g.joiners = g.on_switch = g.life = None
+    g.reason = ""
+    g.since = 0.0
+    return g
 
 
 class Roster(Chain[Goroutine[Any]]):
@@ -225,16 +273,16 @@ class Roster(Chain[Goroutine[Any]]):
     thread may iterate meanwhile; it may miss some.
     """
 
-    __slots__ = ("_size",)
+    __slots__ = ("size",)
 
     def __init__(self, main: Goroutine[Any]) -> None:
         super().__init__()
-        self._size = 0
+        self.size = 0  # `len()` of this is three times as dear
         main.prev = main.next = None  # it may have been in another: see `fork`
         self.add(main)
 
     def __len__(self) -> int:
-        return self._size
+        return self.size
 
     def __iter__(self) -> Iterator[Goroutine[Any]]:
         g = self.first
@@ -243,15 +291,34 @@ class Roster(Chain[Goroutine[Any]]):
             yield g
             g = follower
 
+    # Both spelled out, since each goroutine pays for them: the calls would cost more than the rest.
+
     def add(self, g: Goroutine[Any]) -> None:
         """Take in `g`, which is new."""
-        self.push(g)
-        self._size += 1
+        last = self.last
+        if last is None:
+            self.first = g
+        else:
+            last.next = g
+            g.prev = last
+        self.last = g
+        self.size += 1
 
     def strike(self, g: Goroutine[Any]) -> None:
         """Strike off `g` if it is here."""
-        if self.discard(g):
-            self._size -= 1
+        before, after = g.prev, g.next
+        if before is not None:
+            before.next = after
+        elif self.first is g:
+            self.first = after
+        else:
+            return
+        if after is not None:
+            after.prev = before
+        else:
+            self.last = before
+        g.prev = g.next = None
+        self.size -= 1
 
 
 @calls_user_code
@@ -270,7 +337,7 @@ def work(sched: "Scheduler") -> None:
             # copied at each switch: half a kilobyte for each goroutine that waits.
             if type(arg) is not tuple:
                 g.value = fn(arg)
-            elif len(arg) == 0:
+            elif not arg:
                 g.value = fn()
             elif len(arg) == 1:
                 g.value = fn(arg[0])

@@ -32,9 +32,9 @@ The fast path of a primitive spells this out (a call costs more than the lock do
 
 from collections.abc import Callable
 from types import CodeType, FrameType
-from typing import Any, TypeVar
 
 from gopoll._original import RLock
+from gopoll._typing import Any, TypeVar
 
 __all__ = ["Guard", "calls_user_code", "imports", "in_user_code", "interrupts_gopoll"]
 

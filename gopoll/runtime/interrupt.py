@@ -21,7 +21,6 @@ dropped, so one Ctrl-C is one exception.
 """
 
 from types import FrameType
-from typing import Any
 
 from gopoll._original import (
     SIGINT,
@@ -34,6 +33,7 @@ from gopoll._original import (
     sleep,
     start_new_thread,
 )
+from gopoll._typing import Any
 from gopoll.runtime import outside
 from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.guard import imports, in_user_code
@@ -122,6 +122,7 @@ def _dispatch(_signum: int, frame: FrameType | None) -> None:
         _raise_again_later(main)
     else:
         _tell_main(sched)
+        sched.operations = 0  # a new turn for main: it will not get back from here what it gives
         sched.give_way()
 
 

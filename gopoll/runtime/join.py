@@ -5,8 +5,7 @@ first and looks at the state second. So one of the two sees the other. The queue
 scheduler of the goroutine that ends.
 """
 
-from typing import TYPE_CHECKING, Any
-
+from gopoll._typing import TYPE_CHECKING, Any
 from gopoll.runtime.bubble import durable
 from gopoll.runtime.waitq import Waiter, WaitQueue, refuse, resume, wait
 

@@ -13,11 +13,11 @@ waits for the rest, as in Go. Those that stand for threads (`outliving`) end as 
 
 import sys
 from types import FrameType
-from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from gopoll._original import allocate_lock, fork_exit, get_ident, monotonic
+from gopoll._typing import TYPE_CHECKING, Any
 from gopoll.errors import GoExit
 from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.panic import flush_output, report

@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
 
 from gopoll._original import allocate_lock, get_ident, start_new_thread, thread_count
+from gopoll._typing import Any, ParamSpec, TypeVar
 from gopoll.runtime import fork, outside
 from gopoll.runtime.guard import Guard, calls_user_code
 from gopoll.runtime.sched import schedulers, this

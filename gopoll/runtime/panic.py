@@ -17,9 +17,9 @@ server; so here the default is to report it in Go's shape, end the goroutine and
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, Literal
 
 from gopoll._original import fork_exit
+from gopoll._typing import Any, Literal
 from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.traceback import format_origin
 

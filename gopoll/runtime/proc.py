@@ -1,8 +1,8 @@
 """What users say to the scheduler: ``go``, ``run``, ``gosched``, ``goexit``, ``sleep`` and kin."""
 
 from collections.abc import Callable
-from typing import Any, NoReturn, ParamSpec, TypeVar
 
+from gopoll._typing import Any, NoReturn, ParamSpec, TypeVar
 from gopoll.errors import GoExit
 from gopoll.runtime import interrupt, lifetime
 from gopoll.runtime.bubble import bubbles, durable
@@ -16,6 +16,7 @@ __all__ = ["conceive", "current", "go", "goexit", "gosched", "num_goroutine", "r
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_create = Goroutine.create  # bound once, not at each birth
 
 
 def go(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Goroutine[T]:
@@ -31,10 +32,13 @@ def go(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Goroutine[T]
         msg = f"go() needs something to call, got {fn!r}"
         raise TypeError(msg)
     sched = this.sched
-    if len(sched.goroutines) == 1:
+    if sched.goroutines.size == 1:
         interrupt.install()
-    g: Goroutine[T] = Goroutine.create(sched, fn, args, kwargs, 2)
-    sched.start(g)
+    g = _create(sched, fn, args, kwargs, 2)
+    sched.goroutines.add(g)  # this, and below: `start` without the calls
+    sched.runq.append(g)
+    if sched.sleeping:
+        sched.ring()
     return g
 
 
@@ -50,7 +54,7 @@ def conceive(
         msg = f"{what}() needs something to call, got {fn!r}"
         raise TypeError(msg)
     sched = this.sched
-    if len(sched.goroutines) == 1:
+    if sched.goroutines.size == 1:
         interrupt.install()
     return Goroutine.create(sched, fn, args, kwargs, 3)
 

@@ -26,11 +26,11 @@ import atexit
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from gopoll._original import ThreadLocal, allocate_lock, get_ident, main_thread, monotonic
+from gopoll._typing import TYPE_CHECKING, Any
 from gopoll.runtime import lifetime, turn
 from gopoll.runtime.goroutine import Goroutine, Roster, Site, work
 from gopoll.runtime.guard import Guard, interrupts_gopoll
@@ -40,7 +40,7 @@ from gopoll.runtime.poller import new_poller
 from gopoll.runtime.poller.base import Poller
 from gopoll.runtime.poller.waker import Waker
 from gopoll.runtime.timers import Timeline
-from gopoll.runtime.waitq import Claimable, Waiter, need_room, on_thread_of, refuse
+from gopoll.runtime.waitq import Claimable, Waiter, on_thread_of, refuse
 
 if TYPE_CHECKING:
     from random import Random
@@ -112,7 +112,7 @@ class Scheduler:
         self.ghosts: list[object] = []  # greenlets that must never run again nor be collected
         self.operations = 0  # left in this turn
         self.turn_start = self.turn_end = monotonic()
-        self.main: Goroutine[Any] = survivor or Goroutine(self, "main")
+        self.main: Goroutine[Any] = survivor or Goroutine.blank(self, "main")
         self.main.greenlet = getcurrent()
         self.main.sched = self
         self.current: Goroutine[Any] | None = self.main
@@ -126,7 +126,7 @@ class Scheduler:
 
     # -- waiting: called in a goroutine, on the scheduler's own thread ------------------------
 
-    def park(self, waiter: Claimable, reason: str) -> None:
+    def park(self, waiter: Claimable, reason: str, me: greenlet | None = None) -> None:
         """Wait until somebody claims `waiter` and readies the goroutine: the parking primitive.
 
         The caller has put the waiter where it will be found. If this raises (an interrupt claimed
@@ -141,7 +141,8 @@ class Scheduler:
         g.waiter = waiter
         g.reason = reason
         g.since = self.turn_start
-        g.greenlet = getcurrent()  # not always the worker: a goroutine may use greenlets itself
+        # Not always the worker: a goroutine may use greenlets itself.
+        g.greenlet = getcurrent() if me is None else me
         try:
             if g.on_switch is not None:
                 g.on_switch(False)
@@ -152,13 +153,11 @@ class Scheduler:
             raise
         except BaseException as exc:
             self._interrupted(g, exc)
-        exc_ = g.thrown
-        if exc_ is not None:
-            g.thrown = None
+        if g.thrown is not None:
             try:
-                raise exc_
+                raise g.take_thrown()
             finally:
-                del exc_, g
+                del g
 
     def yield_turn(self) -> None:
         """Let the others run first, because an operation finds that the turn is over.
@@ -171,9 +170,12 @@ class Scheduler:
     def give_way(self) -> None:
         """Let the others run first, because the caller wants it."""
         g = self.current
-        if g is None or g.waiter is not None or not g.in_call or self.forking:
-            return  # a handler inside of the scheduler, or a hook of fork
-        need_room()
+        if g is None or g.waiter is not None or g.fn is not None or g.greenlet is None:
+            return  # a handler inside of the scheduler, or a worker whose goroutine has ended
+        idle = not self.runq and g.pending is None
+        if self.forking or (idle and self.operations > 0 and monotonic() < self.turn_end):
+            self.operations -= 1  # there is nobody else, and it is not yet time to look again
+            return
         g.waiter, g.reason, g.greenlet = _yielding, "runnable", getcurrent()
         try:
             if g.on_switch is not None:
@@ -185,10 +187,12 @@ class Scheduler:
         except GreenletExit:
             raise
         except BaseException as exc:
+            g.waiter = None
+            if self.current is g and self.runq and self.runq[-1] is g:
+                del self.runq[-1]  # if `_next` had no room on the stack, what follows has none
             self._put_back(g)
             if g in self.runq:
                 self.runq.remove(g)
-            g.waiter = None
             g.postpone(exc)
         if g.pending is not None:
             raise g.take_pending()
@@ -205,8 +209,7 @@ class Scheduler:
                 target = self._bind(self.free.pop(), g)
             if target is not None:
                 self.operations -= 1
-                # From here to the switch no call and no jump: nobody can interrupt.
-                del runq[0]
+                del runq[0]  # from here to the switch no call and no jump: nobody can interrupt
                 g.waiter = None
                 self.current = g
                 return target
@@ -236,14 +239,13 @@ class Scheduler:
         """Return a goroutine that was chosen to run, but not yet switched to, to the queue."""
         chosen = self.current
         self.current = g
+        if chosen is not None and chosen is not g and chosen not in self.runq:
+            if chosen.greenlet is not None and chosen.greenlet.dead:  # torn while it was buried
+                self.finish(chosen)
+            elif chosen.greenlet is not None or chosen.fn is not None:  # it is not done
+                self.runq.appendleft(chosen)
         if g is not None:
             g.carry(True)
-        if chosen is None or chosen is g or chosen.done or chosen in self.runq:
-            return
-        if chosen.greenlet is not None and chosen.greenlet.dead:  # torn while it was buried
-            self.finish(chosen)
-        else:
-            self.runq.appendleft(chosen)
 
     # -- waking ------------------------------------------------------------------------------
 
@@ -373,8 +375,7 @@ class Scheduler:
             if g.greenlet is None:
                 self._bind(self.free.pop() if self.free else greenlet(work, self.g0), g)
             self.operations -= 1
-            # From here to the switch no call and no jump: nobody can interrupt.
-            del runq[0]
+            del runq[0]  # from here to the switch no call and no jump: nobody can interrupt
             g.waiter = None
             self.current = g
             g.greenlet.switch(self)  # `work` wants it at its first entry; others ignore it

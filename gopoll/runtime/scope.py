@@ -21,8 +21,8 @@ is raised at the next wait instead.
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Protocol, Self
 
+from gopoll._typing import Any, Protocol, Self
 from gopoll.errors import ScopeEnd
 from gopoll.runtime.goroutine import Block, Goroutine
 from gopoll.runtime.sched import on_thread_of, this

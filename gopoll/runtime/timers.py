@@ -19,7 +19,8 @@ neither.
 
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
-from typing import Any
+
+from gopoll._typing import Any
 
 __all__ = ["Timeline", "Timer", "check_seconds"]
 
@@ -33,6 +34,8 @@ def check_seconds(value: float | None, what: str) -> None:
         TypeError: It is neither a number nor None.
         ValueError: It is not a number in the other sense, nan.
     """
+    if type(value) is float and value == value:  # noqa: PLR0124 - as nearly all are
+        return
     if value is not None and not isinstance(value, (int, float)):
         msg = f"{what}: a time is a number of seconds or None, got {value!r}"
         raise TypeError(msg)

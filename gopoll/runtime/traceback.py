@@ -11,9 +11,9 @@ Innermost call first, as Go has it; frames of the runtime itself are left out.
 
 from collections.abc import Iterable, Iterator
 from types import CodeType, FrameType
-from typing import Any
 
 from gopoll._original import current_frames, monotonic
+from gopoll._typing import Any
 from gopoll.runtime.goroutine import Goroutine
 
 __all__ = ["format_goroutine", "format_goroutines", "format_origin"]

@@ -8,10 +8,8 @@ The order before a sleep matters: say that we sleep, look at the inbox once more
 appends first and looks second, so one of the two sees the other.
 """
 
-from contextlib import suppress
-from typing import TYPE_CHECKING
-
 from gopoll._original import monotonic, sleep
+from gopoll._typing import TYPE_CHECKING
 from gopoll.errors import Deadlock
 from gopoll.runtime import outside
 from gopoll.runtime.poller.base import READ_WRITE
@@ -32,6 +30,7 @@ _LOOK = 0.001  # from one look for a thread that is about to run to the next
 def begin(sched: "Scheduler") -> None:
     """Look at everything that can make a goroutine runnable; sleep until something has."""
     runq = sched.runq
+    asked = False  # the poller, by a sleep just now
     while True:
         sched.turn_start = monotonic()
         if sched.timeline.heap:
@@ -46,17 +45,18 @@ def begin(sched: "Scheduler") -> None:
                     _harvest(sched, 0)
                 continue
         if runq:
-            if sched.poller is not None:
+            if sched.poller is not None and not asked:
                 _harvest(sched, 0)
             break
         if sched.idlers and _all_idle(sched):
             continue
-        _sleep(sched)
+        asked = _sleep(sched)
     sched.operations = _OPERATIONS
     sched.turn_end = monotonic() + _SLICE
 
 
-def _sleep(sched: "Scheduler") -> None:
+def _sleep(sched: "Scheduler") -> bool:
+    """Sleep until something may be runnable; return whether the poller was asked meanwhile."""
     due = sched.timeline.next_due()
     if due is not None:
         timeout: float | None = max(0.0, due - sched.timeline.now())
@@ -65,18 +65,19 @@ def _sleep(sched: "Scheduler") -> None:
     else:
         timeout = _hopeless(sched)
     if sched.poller is None and sched.is_main_thread:
-        with suppress(
-            OSError
-        ):  # a nap can be slept through signals; without descriptors it must do
+        try:  # a nap can be slept through signals
             sched.need_poller()
+        except OSError:
+            pass  # without descriptors it must do
     sched.sleeping = True
     try:
         if sched.inbox or sched.runq:
-            return
+            return False
         if sched.poller is not None:
             _harvest(sched, timeout)
-        else:
-            sched.nap.acquire(True, -1 if timeout is None else min(timeout, _LONGEST_NAP))
+            return True
+        sched.nap.acquire(True, -1 if timeout is None else min(timeout, _LONGEST_NAP))
+        return False
     finally:
         sched.sleeping = False
 

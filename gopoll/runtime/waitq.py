@@ -19,9 +19,9 @@ waiter found in a queue belongs to somebody on the way to do so, and is skipped.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 from gopoll._original import get_ident
+from gopoll._typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 from gopoll.runtime.chain import Chain
 from gopoll.runtime.timers import check_seconds
 

@@ -132,7 +132,7 @@ class WaitGroup(Primitive):
             msg = f"go() needs something to call, got {fn!r}"
             raise TypeError(msg)
         sched = this.sched
-        if len(sched.goroutines) == 1:
+        if sched.goroutines.size == 1:
             interrupt.install()
         # Not by go(): the goroutine is the caller's, and created where the caller says so.
         self.add(1)

@@ -124,16 +124,19 @@ def test_on_switch_saves_and_restores_around_every_park():
         gopoll.current().on_switch = calls.append
         gate.recv()
         calls.append("between")
+        gosched()  # to nobody
+        other = go(calls.append, "other")
         gosched()
         gopoll.current().on_switch = None
         gosched()
+        other.join()
 
     g = go(body)
     testing.wait_idle()
     assert calls == [False]
     gate.send(None)
     g.join()
-    assert calls == [False, True, "between", False, True]
+    assert calls == [False, True, "between", False, "other", True]
 
 
 def test_on_switch_hears_of_the_end_of_a_park_that_fails():

@@ -44,7 +44,7 @@ the descriptor that has the number now, or that HUP comes with data behind it or
 is a hint; only a system call ends or fails an operation.
 """
 
-from typing import ClassVar, Protocol
+from gopoll._typing import ClassVar, Protocol
 
 __all__ = ["HANGUP", "MAX_EVENTS", "READ", "READ_WRITE", "WRITE", "Events", "Poller", "Target"]
 

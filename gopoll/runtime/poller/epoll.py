@@ -4,9 +4,8 @@
 what a number may mean by then.
 """
 
-from typing import ClassVar
-
 from gopoll._original import errno, select_module
+from gopoll._typing import ClassVar
 from gopoll.runtime.poller.base import HANGUP, MAX_EVENTS, READ, WRITE, Events, Target
 
 __all__ = ["Epoll", "EpollLevel"]
@@ -109,7 +108,10 @@ class Epoll:
         wait = -1.0 if timeout is None else min(timeout, _MAX_SECONDS)
         targets, modes = self._targets, self._modes
         events = self._epoll.poll(wait, MAX_EVENTS)  # the method may be patched
-        return [(targets[fd], modes[bits]) for fd, bits in events if fd in targets]
+        try:
+            return [(targets[fd], modes[bits]) for fd, bits in events]
+        except KeyError:  # one that has left, whose number a copy keeps in the kernel's set
+            return [(targets[fd], modes[bits]) for fd, bits in events if fd in targets]
 
     def find(self, fd: int) -> Target | None:
         """Return what is registered under `fd`."""

@@ -5,9 +5,8 @@ queued for an earlier owner of the same number finds nobody. The end of a proces
 all who watch it; a kernel that has told it forgets the knote.
 """
 
-from typing import Any, ClassVar
-
 from gopoll._original import errno, select_module
+from gopoll._typing import Any, ClassVar
 from gopoll.runtime.poller.base import HANGUP, MAX_EVENTS, READ, READ_WRITE, WRITE, Events, Target
 
 __all__ = ["Kqueue"]

@@ -4,9 +4,8 @@ It reports HUP, ERR and NVAL even for an empty mask, so a descriptor nobody wait
 of the set rather than masked.
 """
 
-from typing import ClassVar
-
 from gopoll._original import select_module
+from gopoll._typing import ClassVar
 from gopoll.runtime.poller.base import HANGUP, READ, WRITE, Events, Target
 
 __all__ = ["Poll"]

@@ -1,8 +1,7 @@
 """select(2): level-triggered and limited to descriptors below FD_SETSIZE; the last resort."""
 
-from typing import ClassVar
-
 from gopoll._original import errno, select_module, select_select
+from gopoll._typing import ClassVar
 from gopoll.runtime.poller.base import HANGUP, READ, READ_WRITE, WRITE, Events, Target
 
 __all__ = ["Select"]

@@ -23,9 +23,9 @@ may want it, too.
 """
 
 from collections.abc import Callable
-from typing import Final
 
 from gopoll._original import os_close, os_pipe, os_read, os_write, set_blocking, set_wakeup_fd
+from gopoll._typing import Final
 from gopoll.runtime.poller.base import READ, Poller
 
 __all__ = ["Waker", "on_signals"]
