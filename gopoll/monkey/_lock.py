@@ -9,8 +9,6 @@ is done only if somebody has to wait: see `_waited`.
 import sys
 from typing import Any, Final, Self, TypeVar
 
-from greenlet import GreenletExit
-
 from gopoll import _original
 from gopoll.monkey._ident import ident_of
 from gopoll.monkey._waited import Waited, end_turn
@@ -98,6 +96,12 @@ class Lock(Waited):
     def __repr__(self) -> str:
         status = "locked" if self._held else "unlocked"
         return f"<{status} {self._name()} object at {id(self):#x}>"
+
+    def _acquire_restore(self, _: object, /) -> None:
+        """For ``threading.Condition``; what interrupts the wait is raised once that is done."""
+        interruption = self._retake()
+        if interruption is not None:
+            raise interruption
 
     def _at_fork_reinit(self) -> None:
         self._waiters = None
@@ -226,15 +230,7 @@ class RLock(Waited):
 
     def _acquire_restore(self, state: tuple[int, Any], /) -> None:
         """Take it as often as before; what interrupts the wait is raised once that is done."""
-        interruption: BaseException | None = None
-        while True:
-            try:
-                self.acquire()
-                break
-            except (RuntimeError, GreenletExit):  # nobody could wait, or the thread ends
-                raise
-            except BaseException as exc:
-                interruption = interruption or exc
+        interruption = self._retake()
         self._count = state[0]
         if interruption is not None:
             raise interruption

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from gopoll._original import SIGURG, getsignal, interrupt_main, sleep, start_new_thread
 from gopoll.monkey._wait import Parked
+from gopoll.monkey._waited import begin_turn
 from gopoll.runtime import fork, outside
 from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.guard import calls_user_code
@@ -34,6 +35,7 @@ __all__ = [
     "owe",
     "owed",
     "pausing",
+    "poke",
     "poke_later",
     "poking",
 ]
@@ -60,11 +62,11 @@ def owe(signum: int, handler: Handler) -> None:
 @calls_user_code
 def do(frame: FrameType | None) -> None:
     """Raise what is late, and do what is owed; in main, which is nowhere in gopoll's code."""
-    exc = _take_late()
-    if exc is not None:
-        raise exc
     done = False
     try:
+        exc = _take_late()
+        if exc is not None:
+            raise exc
         while True:
             try:
                 signum = order.popleft()  # if another signal has not come in here, and done it
@@ -74,6 +76,9 @@ def do(frame: FrameType | None) -> None:
             if handler is not None:
                 done = True
                 handler(signum, frame)
+    except BaseException:
+        begin_turn(this.sched)
+        raise
     finally:
         if order:  # the others come after what this one has raised
             poke_later(this.sched.main)
@@ -124,6 +129,13 @@ class _Poking:
 poking: Final = _Poking()
 
 
+def poke() -> None:
+    """Have Python look for signals in the main thread."""
+    if getsignal(POKE) is poking.handler:
+        poking.sent = True  # and at once, for main comes in between at calls only:
+        interrupt_main(POKE)
+
+
 def poke_later(main: Goroutine[Any]) -> None:
     """Have the main thread poked until nothing is due any more."""
     if not poking.thread_runs:
@@ -139,9 +151,7 @@ def poke_later(main: Goroutine[Any]) -> None:
 def _poke(main: Goroutine[Any]) -> None:
     sleep(_AGAIN)
     while is_due(main):
-        if getsignal(POKE) is poking.handler:
-            poking.sent = True  # and at once, for main comes in between at calls only:
-            interrupt_main(POKE)
+        poke()
         sleep(_AGAIN)
     poking.thread_runs = False
     outside.own_threads[0] -= 1

@@ -234,6 +234,8 @@ def _leave(state: State) -> None:
 
 def _collected(key: int) -> None:
     """A socket object is gone without having been closed: its number is closed, or will be now."""
+    if states is None:  # the interpreter ends, and modules are empty
+        return
     state = states.pop(key, None)
     if state is not None:
         state.fd.forget()

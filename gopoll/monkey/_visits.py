@@ -11,7 +11,7 @@ first, and done where the main thread would do it, on main's own stack:
     another one runs       its own code          main is visited; the other one gives way
     any, or none           gopoll's code; or     nothing is torn: it is done a moment later, in
                            another one an        the next own code, as above, or by a visit
-                           import
+                           import, or `_BRIEF`
     =====================  ====================  ==============================================
 
 **A visit** is made to a main that waits, or waits for its turn. Main is resumed, but what it waits
@@ -32,6 +32,9 @@ waited for has come meanwhile, is raised as soon as main is back in its own code
 A `Hinted` wait is over when the visit begins, and repeated after it: so a handler gets the lock, or
 the data, for which main waits, and not main, which could not make use of it.
 
+A visited main begins a new turn, and so does one in which a handler raises. Else it might have to
+give way before it has made use of that, to one who computes for ever: nobody pokes him any more.
+
 Visits nest, for a handler may wait and be visited. Each entry of main in the run queue must be used
 up by the wait that it was for: those that come in a wait further in are counted as `spare`.
 """
@@ -40,10 +43,13 @@ import sys
 from types import FrameType
 from typing import Any, Final
 
+from greenlet import GreenletExit
+
 from gopoll._original import errno
 from gopoll.fd import FD
-from gopoll.monkey._owed import do, is_due, late, owed, poke_later
+from gopoll.monkey._owed import do, is_due, late, poke, poke_later
 from gopoll.monkey._wait import Hinted
+from gopoll.monkey._waited import begin_turn
 from gopoll.runtime import fork
 from gopoll.runtime.goroutine import Carrier, Goroutine
 from gopoll.runtime.guard import imports, in_user_code
@@ -57,27 +63,36 @@ __all__ = ["attend"]
 _DEADLOCK: Final = (
     "a signal handler cannot use a descriptor while main waits for it in the same way"
 )
+# They hold a lock for a moment, which main may need to come out of its wait.
+_BRIEF: Final = frozenset(
+    ("concurrent.futures._base", "concurrent.futures.thread", "logging", "queue", "threading")
+)
 _CALLED, _RUNNING, _RESTING = "called", "running", "resting"
 
 
 def attend(frame: FrameType | None) -> None:
     """See to it that what is owed is done: now, if `frame`, which is interrupted, allows that."""
     sched = this.sched
-    if not is_due(sched.main):
+    if _visits.gathers or not is_due(sched.main):
         return
     g = sched.current
     if g is not None and g.in_call and in_user_code(frame):
         if g is sched.main:
             do(_program(frame))
             return
-        if not imports(frame):
+        if not imports(frame) and not _is_brief(frame):
+            _visits.gather()
             _visits.call(sched)
+            sched.operations = 0  # by way of g0: main may be in its inbox
             sched.give_way()
+            if is_due(sched.main):  # who claimed main's waiter has not readied main yet
+                poke_later(sched.main)
             return
     sched.inbox.append((_visits.call, sched))
     sched.ring()
     if g is not None:  # else g0 looks into its inbox next
-        sched.operations = 0
+        if g is not sched.main:
+            sched.operations = 0
         poke_later(sched.main)
 
 
@@ -111,17 +126,29 @@ class _Visit:
 class _Visits:
     """The visits to main, the innermost last; and the hook of main while there are any."""
 
-    __slots__ = ("_base", "_spare", "_stack")
+    __slots__ = ("_base", "_spare", "_stack", "gathers")
 
     def __init__(self) -> None:
         self._stack: list[_Visit] = []
         self._base: Carrier | None = None  # the hook that main has else
         self._spare = 0
+        self.gathers = False  # whoever attends to a signal does not do more than note it
+
+    def gather(self) -> None:
+        """Let what has come at the same time as the signal that is attended to be owed, too.
+
+        Python would call the other handlers after this one: once the one it interrupts is back.
+        """
+        self.gathers = True
+        try:
+            poke()
+        finally:
+            self.gathers = False
 
     def call(self, sched: Scheduler) -> None:
-        """Have main, which does not run, do what is owed as soon as it can."""
+        """Have main, which does not run, do what is due as soon as it can."""
         main = sched.main
-        if not owed or sched.current is main or main.done:
+        if sched.current is main or main.done or not is_due(main):
             return
         visit = self._stack[-1] if self._stack else None
         if visit is None or visit.stage == _RUNNING:
@@ -184,6 +211,7 @@ class _Visits:
                 visit.stage = _RUNNING
                 if not pushed and _is_open(visit.waiter, main):
                     self._spare += 1
+                begin_turn(main.sched)
                 if isinstance(visit.waiter, Hinted) and visit.waiter.claim():
                     visit.retried = visit.waiter
                 do(_program(sys._getframe()))
@@ -201,17 +229,19 @@ class _Visits:
                 self._switched(False)
                 self._sleep(main, visit, visit.waiter, visit.reason)
                 self._switched(True)
+        except GreenletExit:
+            raise
         except BaseException as exc:
             if visit.retried is not None:
                 visit.retried.claimed = False
             if _is_open(visit.waiter, main):
                 main.waiter = visit.waiter  # park() claims it, and raises this
-            else:
-                if pushed:
-                    self._use_up(main, visit)
-                late.append(exc)
-                poke_later(main)
-            raise
+                raise
+            late.append(exc)  # first of all: nobody who runs before main may hold it up
+            main.postpone(exc)
+            poke_later(main)
+            if pushed:
+                self._use_up(main, visit)
         finally:
             main.since = visit.since
             main.reason = visit.reason
@@ -252,9 +282,13 @@ class _Visits:
         return False
 
     def _use_up(self, main: Goroutine[Any], visit: _Visit) -> None:
-        """Wait until whoever claimed the waiter has readied main."""
+        """Take away that whoever claimed the waiter readied main; wait until he has, if need be."""
         if self._spare:
             self._spare -= 1
+            return
+        runq = main.sched.runq
+        if main in runq:
+            runq.remove(main)
             return
         self._switched(False)
         if not self._sleep(main, visit, visit.waiter, visit.reason):
@@ -289,6 +323,10 @@ def _is_open(waiter: Claimable | None, main: Goroutine[Any]) -> bool:
     if isinstance(waiter, Slot):
         return waiter.state is main
     return waiter is not None and not waiter.claimed  # type: ignore[attr-defined]
+
+
+def _is_brief(frame: FrameType | None) -> bool:
+    return frame is not None and frame.f_globals.get("__name__") in _BRIEF
 
 
 def _program(frame: FrameType | None) -> FrameType | None:

@@ -23,14 +23,16 @@ from collections import deque
 from contextlib import suppress
 from typing import Any, ClassVar, Final, NoReturn
 
+from greenlet import GreenletExit
+
 from gopoll._original import allocate_lock, get_ident
 from gopoll.monkey._wait import Hinted, Parked, park
 from gopoll.runtime.bubble import BubbleTime, durable
 from gopoll.runtime.goroutine import Goroutine
-from gopoll.runtime.sched import schedulers, this
+from gopoll.runtime.sched import Scheduler, schedulers, this
 from gopoll.runtime.waitq import refuse, resume
 
-__all__ = ["HEIR", "Waited", "end_turn", "first_of", "withdraw"]
+__all__ = ["HEIR", "Waited", "begin_turn", "end_turn", "first_of", "withdraw"]
 
 _REASON: Final = "lock"
 _OPERATIONS: Final = 256  # of all locks, between two looks at the turn
@@ -47,6 +49,10 @@ class Waited:
     _turn: ClassVar = [_OPERATIONS]  # a list: reached through the class, also while Python ends
     _waiters: deque[Parked] | None
     _bubble: BubbleTime | None  # in which it was made
+
+    def acquire(self) -> bool:
+        """Take it for the caller."""
+        raise NotImplementedError
 
     def _take(self, g: Any, /) -> bool:
         """Take it for `g` if it is free."""
@@ -95,6 +101,21 @@ class Waited:
             late = True
             if deadline is not None and deadline <= now():
                 return False
+
+    def _retake(self) -> BaseException | None:
+        """Acquire it again, as long as it takes; return what has interrupted the wait."""
+        interruption: BaseException | None = None
+        while True:
+            try:
+                self.acquire()
+            except GreenletExit:  # the thread ends
+                raise
+            except BaseException as exc:
+                if interruption is not None and isinstance(exc, RuntimeError):
+                    raise  # once more: nobody can wait here
+                interruption = interruption or exc
+            else:
+                return interruption
 
     def _give_up(self, waiter: Parked) -> None:
         """The wait was interrupted; what came to it nevertheless goes to the next."""
@@ -159,6 +180,11 @@ def first_of(waiters: deque[Parked]) -> Parked | None:
         if waiter.claim() and not waiter.g.done:  # not one left behind by a thread that ended
             return waiter
     return None
+
+
+def begin_turn(sched: Scheduler) -> None:
+    """Let the caller make as many operations as a turn has before the others run again."""
+    Waited._turn[0] = sched.operations = _OPERATIONS
 
 
 def end_turn(turn: list[int]) -> None:

@@ -296,6 +296,29 @@ def test_ctrl_c_stops_a_goroutine_that_computes_for_ever(where: str):
     must_succeed(code, where, says="main")
 
 
+def test_main_does_not_give_way_at_once_to_one_who_computes():
+    """However many operations were made in this turn before."""
+    code = """
+    stop, ch, hits = [], Chan(1), []
+    def hog():
+        signal.raise_signal(signal.SIGINT)
+        while not stop: pass
+    for count in range(40):
+        stop.clear()
+        for _ in range(count): ch.send(1); ch.recv()
+        g = go(hog)
+        try:
+            try: Chan().recv()
+            finally:
+                for _ in range(50): ch.send(1); ch.recv()
+        except KeyboardInterrupt: hits.append(1)
+        stop.append(1)
+        g.join()
+    print(len(hits))
+    """
+    must_succeed(code, says="40")
+
+
 def test_ctrl_c_in_a_timer_comes_out_of_main():
     code = """
     ch = Chan()
@@ -392,7 +415,7 @@ def test_the_programs_own_handler_stays_and_the_default_comes_back():
         go(gopoll.gosched).join()
         assert signal.getsignal(signal.SIGINT) is mine
         ring()
-        gopoll.sleep(0.02)
+        while not seen: gopoll.sleep(0.02)
     gopoll.run(main)
     assert signal.getsignal(signal.SIGINT) is mine
 

@@ -1,7 +1,6 @@
 """Ctrl-C under the patch: one KeyboardInterrupt, out of whatever main waits in, and no other."""
 
 import signal
-import sys
 
 import pytest
 
@@ -111,10 +110,6 @@ def test_ctrl_c_that_nobody_catches_ends_the_program_as_pythons(wait):
     assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
 
 
-@pytest.mark.skipif(
-    sys.version_info >= (3, 13),
-    reason="a known fault: on 3.13 main is not told while it waits in Thread.start()",
-)
 def test_a_thread_that_computes_is_interrupted_by_main_alone():
     done = run_script(
         "from gopoll import monkey; monkey.patch_all()\n"
