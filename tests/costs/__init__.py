@@ -13,7 +13,7 @@ how many operations it is longer. So what a run costs by itself drops out.
     counted       by               depends besides on  compared with what is recorded
     ============  ===============  ==================  ==========================================
     bytecodes     the interpreter  release (3.11 ...)  wrong if they differ by more than 0.5 %
-    instructions  valgrind         build of Python     wrong if they differ by more than 3 %
+    instructions  valgrind         build of Python     wrong if they differ by more than 5 %
     system calls  strace           nothing             wrong if they differ at all
     ============  ===============  ==================  ==========================================
 

@@ -21,10 +21,10 @@ Costs = dict[str, Any]  # by scenario: a number, or numbers by system call
 KINDS = ("bytecodes", "instructions", "system calls")
 RERECORD = "if that is meant to be: python -m tests.costs --record [PYTHON ...]"
 _FILE = Path(__file__).with_name("recorded.json")
-_TOLERANCE = {"bytecodes": 0.005, "instructions": 0.03}
+_TOLERANCE = {"bytecodes": 0.005, "instructions": 0.05}
 # At each switch greenlet asks malloc for room for a piece of stack, and how long that looks for it
 # depends on what the heap has been through: a good part of what is so cheap besides.
-_UNSTEADY = {("instructions", "switch"): 0.06}
+_UNSTEADY = {("instructions", "switch"): 0.10}
 
 
 def key(kind: str) -> str:
