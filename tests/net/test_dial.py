@@ -117,6 +117,7 @@ def test_more_time_than_anybody_has(timeout):
             pass
         with black_hole() as (host, port):
             dialled = parked(attempt, lambda: net.dial("tcp", f"{host}:{port}", timeout=timeout))
+            assert dialled.state == "IO wait"
             end(dialled)
 
 

@@ -214,7 +214,9 @@ def test_a_finalizer_unlocks_what_its_object_had_locked():
     g = parked(mu.lock)
     del holder
     g.result()
+    assert mu.locked
     mu.unlock()
+    assert not mu.locked
 
 
 def test_what_handlers_may_do_while_the_scheduler_sleeps():
