@@ -271,7 +271,7 @@ def test_a_worker_with_much_more_than_another_waits_before_it_takes_the_next():
 
     def one_more(share):
         gopoll.go(share.count(lambda _: wait.recv()), None)
-        gopoll.gosched()
+        wait_idle()
 
     wait = gopoll.Chan()
     numbers = memoryview(bytearray(3 * 8)).cast("q")
@@ -287,7 +287,7 @@ def test_a_worker_with_much_more_than_another_waits_before_it_takes_the_next():
         assert step() == 0  # nobody made use of it, so not again for a while
         clock.advance(0.01)
         stepping = gopoll.go(step_back)
-        gopoll.gosched()
+        wait_idle()
         one_more(other)
         clock.advance(0.001)
         assert stepping.result() == pytest.approx(0.001)
