@@ -37,10 +37,11 @@ def recv(self: Any, bufsize: Any, flags: Any = 0, /) -> bytes:
         state = adopt(self)
     if state is None or flags:
         return _recv_by_flags(self, state, bufsize, flags)
+    call = state.recv  # a method that is kept in a slot is found faster so than called there
     side = state.reader
     held, side.held = side.held, True
     if held:
-        return state.run(side, state.recv, bufsize, DONTWAIT)
+        return state.run(side, call, bufsize, DONTWAIT)
     try:
         slot = side.slot
         if (
@@ -52,17 +53,31 @@ def recv(self: Any, bufsize: Any, flags: Any = 0, /) -> bytes:
             and bufsize > 0
         ):
             # What `state.read` does in a conversation, spelled out, as in `FD.read`.
-            side.drained = False
-            slot.wait(None, me)
-            if state.fd.closing:
-                raise bad_descriptor()
-            slot.state = None
             try:
-                data = state.recv(bufsize, DONTWAIT)
-            except BlockingIOError:
-                data = state.retry(side, NOT_YET, state.recv, bufsize, DONTWAIT)
-        else:
-            data = state.read(side, bufsize, state.recv, bufsize, DONTWAIT)
+                if slot.state is None and slot.desc.edge:
+                    slot.deadline = None
+                    slot.state = g
+                    slot.sched.park(slot, "IO wait", me)
+                else:
+                    slot.wait(None, me)
+                if state.fd.closing:
+                    raise bad_descriptor()
+                slot.state = None
+                try:
+                    data = call(bufsize, DONTWAIT)
+                except BlockingIOError:
+                    data = state.retry(side, NOT_YET, call, bufsize, DONTWAIT)
+            except BaseException as exc:
+                side.drained = False
+                if slot.state is g:
+                    slot.state = None
+                if isinstance(exc, RecursionError):
+                    slot.undo(g)
+                raise
+            if len(data) == bufsize or not data or not slot.desc.shortcut:
+                side.drained = False
+            return data
+        data = state.read(side, bufsize, call, bufsize, DONTWAIT)
         if len(data) < bufsize and data and state.short_reads:
             slot = side.slot
             side.drained = slot is None or slot.desc.shortcut

@@ -62,6 +62,7 @@ def sendall(self: Any, data: Any, flags: Any = 0, /) -> None:
         if state is None or not may_wait(flags):
             return _sendall(self, data, flags)
         return _send_all(state, data, flags)
+    call = state.send
     side = state.writer
     held, side.held = side.held, True
     if held:
@@ -75,7 +76,7 @@ def sendall(self: Any, data: Any, flags: Any = 0, /) -> None:
         if slot is not None:
             slot.state = None
         try:
-            sent = state.send(data, DONTWAIT)
+            sent = call(data, DONTWAIT)
         except BlockingIOError:
             sent = -1
         if type(data) is not bytes or sent < len(data):

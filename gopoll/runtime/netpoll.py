@@ -89,17 +89,24 @@ class Slot:
         try:
             sched.park(self, "IO wait", me)
         except RecursionError:
-            # No room for the wait, however far it came: undone with no call but those for which
-            # there was room. To ask for it first, as others do, would cost 6 % of an echo.
-            g.waiter = None
-            if sched.current is not g:
-                sched._put_back(g)
             if self.state is g:
-                self.state = None
-            elif g in sched.runq:  # a handler has woken it
-                sched.runq.remove(g)
-                g.thrown = None
+                self.state = None  # without a call: there may have been no room even for this one
+            self.undo(g)
             raise
+
+    def undo(self, g: Goroutine[Any]) -> None:
+        """Undo a wait of `g` for which the stack had no room, however far it came.
+
+        There was room for what is called here. To ask for it first, as others do, would cost 6 %
+        of an echo.
+        """
+        g.waiter = None
+        sched = self.sched
+        if sched.current is not g:
+            sched._put_back(g)
+        if g in sched.runq:  # a handler has woken it
+            sched.runq.remove(g)
+            g.thrown = None
 
     def claim(self) -> bool:
         """Win the right to wake the goroutine that is parked here."""
@@ -203,15 +210,17 @@ class PollDesc:
                 slot.state = READY
             elif g is not READY:
                 slot.state = None
-                self.runnable(g)
+                runnable = self.runnable
+                runnable(g)
         if modes != READ:
             slot = self.writer
             g = slot.state
-            if g is None:
-                slot.state = READY
-            elif g is not READY:
-                slot.state = None
-                self.runnable(g)
+            if g is not READY:  # mostly it is
+                if g is None:
+                    slot.state = READY
+                else:
+                    slot.state = None
+                    self.runnable(g)
         if not self.edge:
             # The report disarmed both directions: ask again for the one that was not reported.
             self.wanted &= ~modes
