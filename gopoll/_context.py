@@ -344,9 +344,9 @@ class Active(Own):
         chan = self._done
         if chan.closed:
             return
-        chan.acquire()
+        chan.latch.acquire()
         reentered = chan.busy
-        chan.release()
+        chan.latch.release()
         if reentered:  # by a handler, in the middle of what somebody does to this very channel
             this.sched.post(self._shut, None)
             return

@@ -160,9 +160,9 @@ _SENDS = {"send": _SEND}
 
 def _lock(chans: list[Chan[Any]]) -> None:
     for chan in chans:
-        chan.acquire()
+        chan.latch.acquire()
         if chan.busy:
-            chan.release()
+            chan.latch.release()
             _unlock(chans[: chans.index(chan)])
             chan.enter()  # raises
         chan.busy = True
@@ -171,7 +171,7 @@ def _lock(chans: list[Chan[Any]]) -> None:
 def _unlock(chans: list[Chan[Any]]) -> None:
     for chan in chans:
         chan.busy = False
-        chan.release()
+        chan.latch.release()
 
 
 def _queue(sched: Scheduler, ops: list[_Op]) -> tuple[Waiter, list[CaseWaiter]]:
@@ -199,11 +199,11 @@ def _wait(
         sched.park(shared, reason)
     finally:
         for chan in chans:
-            chan.acquire()
+            chan.latch.acquire()
         for (_, kind, chan, _), waiter in zip(ops, waiters, strict=True):
             chan.unqueue(waiter, sends=kind == _SEND)
         for chan in chans:
-            chan.release()
+            chan.latch.release()
     (index, kind, _, _), waiter = next(
         pair for pair in zip(ops, waiters, strict=True) if pair[1].claimed
     )

@@ -188,9 +188,9 @@ class Side:
         try:
             sched.park(waiter, "fd wait")
         except BaseException:
-            fd.acquire()
+            fd.latch.acquire()
             self.queue.discard(waiter)
-            fd.release()
+            fd.latch.release()
             raise
         finally:
             if timer is not None:
@@ -198,9 +198,9 @@ class Side:
         if not waiter.ok:
             if fd.closing:
                 raise ClosedError
-            fd.acquire()
+            fd.latch.acquire()
             self.queue.discard(waiter)
-            fd.release()
+            fd.latch.release()
             msg = "i/o timeout"
             raise TimeoutError(msg)
 

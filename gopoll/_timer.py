@@ -96,11 +96,11 @@ class TimerChan(Chan[float]):
         return self._change(self._now() + seconds, period)
 
     def _change(self, when: float | None, period: float = 0.0) -> bool:
-        self.acquire()  # and not `enter`: a handler may change it in the middle of anything
+        self.latch.acquire()  # and not `enter`: a handler may change it in the middle of anything
         self._changes += 1
         self._period = period
         was, self.when = self.when, when
-        self.release()
+        self.latch.release()
         for waiter in list(self._waiting) if self._waiting else ():
             if not waiter.g.sched.dead:
                 waiter.g.sched.post(self._settle_there, waiter)
@@ -126,9 +126,9 @@ class TimerChan(Chan[float]):
             reason = "chan receive"
             sched.park(waiter, reason if self.bubble is None else self._durable(reason))
         finally:
-            self.acquire()
+            self.latch.acquire()
             self.unqueue(waiter, sends=False)
-            self.release()
+            self.latch.release()
         return waiter.value, waiter.ok
 
     def send(self, value: float) -> None:
@@ -192,7 +192,7 @@ class TimerChan(Chan[float]):
     def _settle(self, waiter: Waiter) -> None:
         """Let the timer of `waiter`, if it still waits, be one that comes in time."""
         timeline = self._timeline_of(waiter)
-        self.acquire()
+        self.latch.acquire()
         while waiter in self._waiting:
             when, timer = self.when, self._waiting[waiter]
             if timer is None and when is not None:
@@ -202,7 +202,7 @@ class TimerChan(Chan[float]):
                 timeline.cancel(timer)
             else:
                 break
-        self.release()
+        self.latch.release()
 
     def _fire(self, waiter: Waiter) -> None:
         """Hand the time, if it has come, to the first who waits."""

@@ -331,9 +331,9 @@ def _queue(ch: Chan[Any], value: Any, *, sends: bool) -> tuple[Caller, Waiter]:
 
 
 def _withdraw(ch: Chan[Any], waiter: Waiter, *, sends: bool) -> None:
-    ch.acquire()
+    ch.latch.acquire()
     ch.unqueue(waiter, sends=sends)
-    ch.release()
+    ch.latch.release()
 
 
 def _report(g: Goroutine[Any]) -> bool:

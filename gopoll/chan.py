@@ -107,9 +107,9 @@ class Chan(Guard, Generic[T]):
         sched.operations -= 1
         if sched.operations < 0:
             sched.yield_turn()
-        self.acquire()
+        self.latch.acquire()
         if self.busy:
-            self.release()
+            self.latch.release()
             self._reentered_send(value, must=True)
             return
         self.busy = True
@@ -129,7 +129,7 @@ class Chan(Guard, Generic[T]):
                 self._senders.push(waiter)
         finally:
             self.busy = False
-            self.release()
+            self.latch.release()
         if receiver is not None:
             g = receiver.g
             if g.sched is sched:  # here, and below: `resume` without the calls
@@ -156,9 +156,9 @@ class Chan(Guard, Generic[T]):
         sched.operations -= 1
         if sched.operations < 0:
             sched.yield_turn()
-        self.acquire()
+        self.latch.acquire()
         if self.busy:
-            self.release()
+            self.latch.release()
             self.enter()  # raises
         self.busy = True
         try:
@@ -173,7 +173,7 @@ class Chan(Guard, Generic[T]):
                 self._receivers.push(waiter)
         finally:
             self.busy = False
-            self.release()
+            self.latch.release()
         if taken is BLOCKED:
             try:
                 sched.park(
@@ -202,16 +202,16 @@ class Chan(Guard, Generic[T]):
         Raises:
             ChannelClosed: The channel is closed.
         """
-        self.acquire()
+        self.latch.acquire()
         if self.busy:
-            self.release()
+            self.latch.release()
             return self._reentered_send(value, must=False)
         self.busy = True
         try:
             receiver = self.put(value)
         finally:
             self.busy = False
-            self.release()
+            self.latch.release()
         if receiver is BLOCKED:
             return False
         if receiver is not None:
@@ -224,16 +224,16 @@ class Chan(Guard, Generic[T]):
         Raises:
             ChannelClosed: The channel is closed and drained, so that no value will ever come.
         """
-        self.acquire()
+        self.latch.acquire()
         if self.busy:  # in the middle of a change, by a handler: nothing to be had now
-            self.release()
+            self.latch.release()
             return None, False
         self.busy = True
         try:
             taken = self.take()
         finally:
             self.busy = False
-            self.release()
+            self.latch.release()
         if taken is BLOCKED:
             return None, False
         value, ok, sender = taken
@@ -253,9 +253,9 @@ class Chan(Guard, Generic[T]):
         Raises:
             ChannelClosed: It is closed already.
         """
-        self.acquire()
+        self.latch.acquire()
         if self.busy:
-            self.release()
+            self.latch.release()
             go(self.close)
             return
         self.busy = True
@@ -272,7 +272,7 @@ class Chan(Guard, Generic[T]):
                     woken.append(waiter.g)
         finally:
             self.busy = False
-            self.release()
+            self.latch.release()
         for g in woken:
             resume(g)
 
@@ -340,9 +340,9 @@ class Chan(Guard, Generic[T]):
         return durable(reason, this.sched.current, self.bubble)
 
     def _withdraw(self, waiter: Waiter, queue: WaitQueue) -> None:
-        self.acquire()
+        self.latch.acquire()
         queue.discard(waiter)
-        self.release()
+        self.latch.release()
 
     def _reentered_send(self, value: T, *, must: bool) -> bool:
         """Send from a handler that interrupted a change of this very channel."""

@@ -274,9 +274,9 @@ class FD(Guard):
             ClosedError: It is closed already.
         """
         need_much_room()
-        self.acquire()
+        self.latch.acquire()
         if self.busy:  # a handler inside of a short critical section of this very descriptor
-            self.release()
+            self.latch.release()
             this.sched.post(_close_later, self)
             return
         self.busy = True

@@ -2,7 +2,6 @@
 
 import threading
 from collections import Counter
-from functools import partial
 
 import pytest
 
@@ -109,13 +108,21 @@ def test_selects_lock_their_channels_in_one_order():
     """Two threads that name the same channels in another order must not wait for each other."""
     entered = []
 
-    def note(ch, acquire):
-        entered.append(ch)
-        return acquire()
+    class Noted:
+        def __init__(self, ch):
+            self.ch = ch
+            self.latch = ch.latch
+
+        def acquire(self):
+            entered.append(self.ch)
+            return self.latch.acquire()
+
+        def release(self):
+            self.latch.release()
 
     channels = [Chan() for _ in range(5)]
     for ch in channels:
-        ch.acquire = partial(note, ch, ch.acquire)
+        ch.latch = Noted(ch)
     orders = set()
     for turn in range(5):
         entered.clear()
@@ -148,7 +155,7 @@ def inside():
     """Stand in the middle of a change of a channel, as an interrupted operation does."""
 
     def enter(ch):
-        ch.acquire()
+        ch.latch.acquire()
         ch.busy = True
         entered.append(ch)
         return ch
@@ -157,7 +164,7 @@ def inside():
         while entered:
             ch = entered.pop()
             ch.busy = False
-            ch.release()
+            ch.latch.release()
 
     entered = []
     enter.leave = leave

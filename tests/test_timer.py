@@ -353,7 +353,7 @@ def test_a_signal_handler_may_stop_and_reset(asleep):
             assert timer.c.recv() <= time.now()
             g.join()
         else:
-            timer.c.acquire()
+            timer.c.latch.acquire()
             timer.c.busy = True
             signal.raise_signal(signal.SIGUSR1)
             timer.c.leave()

@@ -105,9 +105,9 @@ class Child(Guard):
         """
         if self.returncode is not None:
             return self.returncode
-        self.acquire()
+        self.latch.acquire()
         if self.busy:  # a handler or finalizer that interrupted this very look
-            self.release()
+            self.latch.release()
             return None
         self.busy = True
         try:
@@ -160,9 +160,9 @@ class Child(Guard):
         Raises:
             OSError, ValueError: There is no such signal; or it is forbidden.
         """
-        self.acquire()
+        self.latch.acquire()
         if self.busy:
-            self.release()
+            self.latch.release()
             this.sched.post(_send_later, (self, signum, group))
             return
         self.busy = True
@@ -239,18 +239,18 @@ class Child(Guard):
 
     def drop(self, watch: "_Watch") -> None:
         """Let go of a watch that has left the poller."""
-        self.acquire()
+        self.latch.acquire()
         if self._watches.get(watch.sched) is watch:
             del self._watches[watch.sched]
-        self.release()
+        self.latch.release()
         self._close_if_unused()
 
     def _close_if_unused(self, *, even_alive: bool = False) -> None:
         fd = -1
-        self.acquire()
+        self.latch.acquire()
         if not self.busy and not self._watches and (even_alive or self.returncode is not None):
             fd, self._fd = self._fd, -1
-        self.release()
+        self.latch.release()
         if fd >= 0:
             os_close(fd)
 

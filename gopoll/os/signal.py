@@ -151,7 +151,7 @@ class _ChanListener(Listener):
 
     def tell_inside(self, signum: int) -> bool:
         chan = self.target
-        if not chan.acquire(True, _SOON):
+        if not chan.latch.acquire(True, _SOON):
             return False
         try:
             if chan.busy:
@@ -159,7 +159,7 @@ class _ChanListener(Listener):
             self.tell(signum)
             return True
         finally:
-            chan.release()
+            chan.latch.release()
 
 
 class _SignalContext(Active):

@@ -47,9 +47,9 @@ class Primitive(Uncopied, Guard):
 
     def _withdraw(self, waiter: Waiter, queue: WaitQueue) -> None:
         """Take out `waiter`, whose wait was interrupted."""
-        self.acquire()
+        self.latch.acquire()
         queue.discard(waiter)
-        self.release()
+        self.latch.release()
 
 
 def next_in(queue: WaitQueue) -> Waiter | None:

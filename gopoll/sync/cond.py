@@ -116,9 +116,9 @@ class Cond(Primitive):
     def _wake(self, most: int) -> None:
         if self._queue.first is not None:
             need_room()
-        self.acquire()
+        self.latch.acquire()
         if self.busy:
-            self.release()
+            self.latch.release()
             this.sched.post(self._wake, most)
             return
         self.busy = True

@@ -211,9 +211,9 @@ class Mutex(Primitive):
     def _hand_on(self) -> None:
         """Unlock while others queue."""
         need_room()
-        self.acquire()
+        self.latch.acquire()
         if self.busy:  # a handler or finalizer interrupted a change of this very mutex
-            self.release()
+            self.latch.release()
             if not self._held:
                 raise RuntimeError(_UNLOCKED)
             this.sched.post(_unlock_later, self)
@@ -238,9 +238,9 @@ class Mutex(Primitive):
 
     def _wake_one(self) -> None:
         """The lock was freed: wake the first to try, unless somebody is on the way already."""
-        self.acquire()
+        self.latch.acquire()
         if self.busy:
-            self.release()
+            self.latch.release()
             this.sched.post(Mutex._wake_one, self)
             return
         self.busy = True

@@ -84,9 +84,9 @@ class RWMutex(Primitive):
         Raises:
             RuntimeError: It is not locked for writing.
         """
-        self.acquire()
+        self.latch.acquire()
         if self.busy:
-            self.release()
+            self.latch.release()
             if not self._writing:
                 raise RuntimeError(_UNLOCKED)
             this.sched.post(_unlock_later, self)
@@ -105,7 +105,7 @@ class RWMutex(Primitive):
                 heirs = self._admit_readers() or self._admit_writer()
         finally:
             self.busy = False
-            self.release()
+            self.latch.release()
         for heir in heirs:
             resume(heir.g)
 
@@ -128,9 +128,9 @@ class RWMutex(Primitive):
         Raises:
             RuntimeError: It is not locked for reading.
         """
-        self.acquire()
+        self.latch.acquire()
         if self.busy:
-            self.release()
+            self.latch.release()
             if not self._readers:
                 raise RuntimeError(_RUNLOCKED)
             this.sched.post(_runlock_later, self)
@@ -147,7 +147,7 @@ class RWMutex(Primitive):
                 heirs = self._admit_writer() or self._admit_readers()
         finally:
             self.busy = False
-            self.release()
+            self.latch.release()
         for heir in heirs:
             resume(heir.g)
 
@@ -181,9 +181,9 @@ class RWMutex(Primitive):
     # -- the states --------------------------------------------------------------------------
 
     def _begin_writing(self) -> bool:
-        self.acquire()
+        self.latch.acquire()
         if self.busy:  # in the middle of a change, by a handler: not to be had now
-            self.release()
+            self.latch.release()
             return False
         self.busy = True
         try:
@@ -194,12 +194,12 @@ class RWMutex(Primitive):
             return True
         finally:
             self.busy = False
-            self.release()
+            self.latch.release()
 
     def _begin_reading(self) -> bool:
-        self.acquire()
+        self.latch.acquire()
         if self.busy:
-            self.release()
+            self.latch.release()
             return False
         self.busy = True
         try:
@@ -209,7 +209,7 @@ class RWMutex(Primitive):
             return True
         finally:
             self.busy = False
-            self.release()
+            self.latch.release()
 
     def _admit_readers(self) -> list[Waiter]:
         """Let in all readers that wait."""

@@ -98,7 +98,7 @@ class Semaphore(Uncopied):
 
 
 class _Scales(Primitive):
-    """What a Semaphore weighs with. Apart from it, since a guard is acquired and released, too."""
+    """What a Semaphore weighs with: its guard is not the semaphore's own."""
 
     __slots__ = ("queue", "size", "taken")
 
@@ -110,9 +110,9 @@ class _Scales(Primitive):
 
     def take(self, n: int) -> bool:
         """Take `n` if it fits and nobody waits."""
-        self.acquire()
+        self.latch.acquire()
         if self.busy:  # in the middle of a change, by a handler: not to be had now
-            self.release()
+            self.latch.release()
             return False
         self.busy = True
         try:
@@ -122,7 +122,7 @@ class _Scales(Primitive):
             return True
         finally:
             self.busy = False
-            self.release()
+            self.latch.release()
 
     def wait(self, n: int) -> None:
         """Take `n`; wait until it fits."""
@@ -153,9 +153,9 @@ class _Scales(Primitive):
 
     def give(self, n: int) -> None:
         """Give back `n`, and serve those who wait."""
-        self.acquire()
+        self.latch.acquire()
         if self.busy:  # a handler or finalizer interrupted a change of this very semaphore
-            self.release()
+            self.latch.release()
             if n > self.taken:
                 raise RuntimeError(_TOO_MUCH)
             this.sched.post(self._give_later, n)
@@ -170,7 +170,7 @@ class _Scales(Primitive):
             heirs = _NOBODY if self.queue.first is None else self._serve()
         finally:
             self.busy = False
-            self.release()
+            self.latch.release()
         for heir in heirs:
             resume(heir.g)
 

@@ -149,9 +149,9 @@ class SingleFlight(Primitive, Generic[K, T]):
 
     def forget(self, key: K) -> None:
         """Let the next one who asks for `key` call its function, even if a call is under way."""
-        self.acquire()
+        self.latch.acquire()
         if self.busy:
-            self.release()
+            self.latch.release()
             this.sched.post(self.forget, key)
             return
         self.busy = True
@@ -189,9 +189,9 @@ class SingleFlight(Primitive, Generic[K, T]):
 
     def _book(self, what: tuple[K, _Order[T]]) -> None:
         """Let a channel follow, or a new goroutine lead for it."""
-        self.acquire()
+        self.latch.acquire()
         if self.busy:
-            self.release()
+            self.latch.release()
             this.sched.post(self._book, what)
             return
         self.busy = True

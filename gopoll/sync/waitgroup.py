@@ -60,9 +60,9 @@ class WaitGroup(Primitive):
         if not isinstance(delta, int):
             msg = f"a WaitGroup counts by integers, got {delta!r}"
             raise TypeError(msg)
-        self.acquire()
+        self.latch.acquire()
         if self.busy:
-            self.release()
+            self.latch.release()
             self._add_from_within(delta)
             return
         self.busy = True
@@ -84,7 +84,7 @@ class WaitGroup(Primitive):
                     heirs.append(heir)
         finally:
             self.busy = False
-            self.release()
+            self.latch.release()
         for heir in heirs:
             resume(heir.g)
 

@@ -1,4 +1,4 @@
-"""Flask under gunicorn's worker, hit by wrk: fifty connections that want their next page at once."""
+"""Flask behind gunicorn, hit by wrk: fifty connections that want their next page at once."""
 
 import json
 import re
