@@ -11,7 +11,6 @@ C: `current_thread()` makes a dummy for it, which goes when the goroutine ends.
 
 import _signal  # type: ignore[import-not-found]
 import _thread  # noqa: TID251 - the modules that are patched
-import functools
 import sys
 import threading  # noqa: TID251
 import time as _time  # noqa: TID251
@@ -47,7 +46,6 @@ def make_invoke_excepthook() -> Any:
     """Make what a thread does with an exception; to end by ``goexit()`` is none."""
     hook = _make_hook()
 
-    @functools.wraps(hook)
     @calls_user_code
     def invoke_excepthook(thread: Any) -> None:
         if not isinstance(sys.exc_info()[1], GoExit):
