@@ -67,6 +67,8 @@ else:
     class Literal:
         """Bear even a string, which in another word would be the name of something."""
 
+        __module__ = "builtins"
+
         def __class_getitem__(cls, _: object) -> type:
             return cls
 
