@@ -330,17 +330,9 @@ def test_ctrl_c_in_a_terminal_reaches_all_and_ends_nobody_at_once():
         assert "handled" in server.end()
 
 
-def test_after_the_grace_connections_are_closed_and_finally_blocks_run():
-    with served("dict(workers=2, grace=0.1)") as server, server.talk() as talk:
-        server.workers(2)
-        talk.ask("pid")
-        server.kill(signal.SIGTERM)
-        assert talk.hear() == ""
-        assert "handled" in server.end()
-
-
-def test_no_grace():
-    with served("dict(workers=2, grace=0)") as server, server.talk() as talk:
+@pytest.mark.parametrize("grace", [0.1, 0])
+def test_after_the_grace_connections_are_closed_and_finally_blocks_run(grace):
+    with served(f"dict(workers=2, grace={grace})") as server, server.talk() as talk:
         server.workers(2)
         talk.ask("pid")
         server.kill(signal.SIGTERM)
@@ -753,5 +745,5 @@ def test_several_threads_serve(shared):
                 roundtrip(client)
         for one in {first, *more}:
             one.close()
-        for thread in threads:
-            thread.join(SOON)
+        assert [thread.result(SOON) for thread in threads] == [None] * 3
+    assert all(conn.closed for conns in served_by.values() for conn in conns)
