@@ -126,9 +126,12 @@ class FD(Guard):
                     if self.closing:
                         raise ClosedError
                     slot.state = None
+                    data = None
                     try:
                         data = call(n)
                     except BlockingIOError:
+                        pass  # nobody parks in here: what it is woken with would have this context
+                    if data is None:
                         data = side.wait_and_retry(call, n)
                 except BaseException as exc:
                     side.drained = False
@@ -187,9 +190,12 @@ class FD(Guard):
                 slot = side.slot
                 if slot is not None:
                     slot.state = None
+                blocked = False
                 try:
                     written = call(data)
                 except BlockingIOError:
+                    blocked = True
+                if blocked:
                     written = side.wait_and_retry(call, data)
             if type(data) is not bytes or written < len(data):
                 view = memoryview(data).cast("B")

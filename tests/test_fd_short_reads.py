@@ -12,6 +12,8 @@ from itertools import pairwise
 import pytest
 
 import gopoll
+from gopoll import net
+from gopoll.runtime.netpoll import READY
 from gopoll.testing import wait_idle
 from tests.support.pairs import Counted, attempt, foreign_pair, pair, reset, wait_until
 
@@ -270,3 +272,29 @@ def test_segments_half_closes_and_urgent_data_at_random(seed):
             talking = gopoll.go(talk, peer, sent)
             assert reading.result(10) == sent
             talking.result(10)
+
+
+@pytest.mark.parametrize("operation", ["read", "write"])
+def test_what_ends_a_wait_has_no_other_error_behind_it(operation):
+    """Neither the call that would have blocked, nor what it raised, is kept while one waits."""
+    with net.listen("tcp", "127.0.0.1:0") as listener, net.dial("tcp", str(listener.addr)) as peer:
+        conn = listener.accept()
+        if operation == "read":
+            g = gopoll.go(conn.read)
+            wait_idle()
+            peer.write(b"short")
+            assert g.result() == b"short"
+            conn._fd.reader.slot.state = READY  # an event that was only a hint
+            g = gopoll.go(conn.read)
+        else:
+            with pytest.raises(BlockingIOError):
+                while True:
+                    conn._sock.send(bytes(1_000_000))
+            g = gopoll.go(conn.write, b"no room")
+        wait_idle()
+        assert g.state == "IO wait"
+        conn.close()
+        with pytest.raises(net.ClosedError) as caught:
+            g.result()
+        assert caught.value.__context__ is None
+        assert operation == "read" or caught.value.written == 0

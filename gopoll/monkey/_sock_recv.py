@@ -63,9 +63,12 @@ def recv(self: Any, bufsize: Any, flags: Any = 0, /) -> bytes:
                 if state.fd.closing:
                     raise bad_descriptor()
                 slot.state = None
+                data = None
                 try:
                     data = call(bufsize, DONTWAIT)
                 except BlockingIOError:
+                    pass  # nobody parks in here
+                if data is None:
                     data = state.retry(side, NOT_YET, call, bufsize, DONTWAIT)
             except BaseException as exc:
                 side.drained = False
@@ -130,9 +133,12 @@ def recv_into(self: Any, buffer: Any, nbytes: Any = 0, flags: Any = 0) -> int:
             if state.fd.closing:
                 raise bad_descriptor()
             slot.state = None
+            n = -1
             try:
                 n = state.recv_into(buffer, nbytes, DONTWAIT)
             except BlockingIOError:
+                pass
+            if n < 0:
                 n = state.retry(side, NOT_YET, state.recv_into, buffer, nbytes, DONTWAIT)
         else:
             n = state.read(side, wanted, state.recv_into, buffer, nbytes, DONTWAIT)
