@@ -52,8 +52,7 @@ def recv(self: Any, bufsize: Any, flags: Any = 0, /) -> bytes:
             and g.greenlet is (me := getcurrent())  # so the slot is of our thread
             and bufsize > 0
         ):
-            # What `state.read` does in a conversation, spelled out, as in `FD.read`.
-            try:
+            try:  # what `state.read` does in a conversation, spelled out, as in `FD.read`
                 if slot.state is None and slot.desc.edge:
                     slot.deadline = None
                     slot.state = g
@@ -82,8 +81,7 @@ def recv(self: Any, bufsize: Any, flags: Any = 0, /) -> bytes:
             return data
         data = state.read(side, bufsize, call, bufsize, DONTWAIT)
         if len(data) < bufsize and data and state.short_reads:
-            slot = side.slot
-            side.drained = slot is None or slot.desc.shortcut
+            side.drained = (slot := side.slot) is None or slot.desc.shortcut
         return data
     except ClosedError:
         raise bad_descriptor() from None
