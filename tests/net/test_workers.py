@@ -739,7 +739,9 @@ def test_several_threads_serve(shared):
             first if shared else stack.enter_context(net.listen("tcp", address, reuse_port=True))
             for _ in range(2)
         ]
-        threads = [gopoll.go(gopoll.offload, net.serve, one, handle) for one in (first, *more)]
+        threads = [
+            gopoll.go(gopoll.offload, net.serve, one, handle, grace=None) for one in (first, *more)
+        ]
         while len(served_by) < 3:
             with net.dial("tcp", address) as client:
                 roundtrip(client)
