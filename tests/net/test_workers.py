@@ -22,6 +22,7 @@ from gopoll import net
 from gopoll.net._workers import Share, next_pause
 from gopoll.testing import fake_clock, wait_idle
 from tests.support.pairs import echo, roundtrip
+from tests.support.plain import plain_env
 from tests.support.script import _KQUEUE, ROOT
 from tests.support.threads import SOON, running
 
@@ -196,13 +197,15 @@ def served(
 ) -> Iterator[Server]:
     """Start a server, with `code` after the definitions: plain, "patched" or by the "launcher"."""
     program = _SERVER + textwrap.dedent(code) + _RUN
-    if os.environ.get("GOPOLL_POLLER") == "kqueue":
+    launcher, env = [], {**os.environ, "PYTHONPATH": str(ROOT)}
+    if "launcher" in args:
+        launcher, env = ["-m", "gopoll"], plain_env()
+    elif os.environ.get("GOPOLL_POLLER") == "kqueue":
         program = _KQUEUE + program
-    launcher = ["-m", "gopoll"] if "launcher" in args else []
     popen = subprocess.Popen(
         [sys.executable, "-X", "dev", *launcher, "-c", program, address, options, *args],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""},
+        env={**env, "PYTHONUNBUFFERED": ""},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
