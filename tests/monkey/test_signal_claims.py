@@ -138,7 +138,8 @@ def left(): return select.select([a], [], [], 0)[0] and a.recv(1)
     "Lock.acquire, released by another OS thread": """
 lock = threading.Lock(); lock.acquire()
 real = monkey.original("_thread", "start_new_thread")
-def claim(): real(lock.release, ()); spin(0.02)
+released = monkey.original("_thread", "allocate_lock")(); released.acquire()
+def claim(): real(lambda: (lock.release(), released.release()), ()); released.acquire()
 wait, left = lock.acquire, lambda: lock.acquire(False)
 """,
     "os.read": """
