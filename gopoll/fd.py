@@ -89,7 +89,7 @@ class FD(Guard):
         self.closing = False
         self.closed = False
         self.users = 0  # of those who take no side
-        self.descs: list[PollDesc] = []  # one for each scheduler that has waited here
+        self.descs: tuple[PollDesc, ...] = ()  # one for each scheduler that has waited here
         sched = this.sched
         self.reader = Side(self, READ, sched)
         self.writer = Side(self, WRITE, sched)
@@ -269,7 +269,7 @@ class FD(Guard):
         for side in (self.reader, self.writer):
             if side.mode & modes:
                 side.deadline = deadline
-                for desc in tuple(self.descs):
+                for desc in self.descs:
                     slot = desc.reader if side.mode == READ else desc.writer
                     on_thread_of(desc.sched, side.apply_deadline, slot)
 
@@ -297,11 +297,12 @@ class FD(Guard):
                     woken.append(waiter.g)
         finally:
             self.leave()
-        for desc in tuple(self.descs):
+        for desc in self.descs:
             on_thread_of(desc.sched, self._evict, desc)
         for g in woken:
             resume(g)
-        self._close_if_unused()
+        if not self.closed:  # by the eviction
+            self._close_if_unused()
 
     def renew_after_fork(self) -> None:
         """Free what goroutines hold that do not exist in a child; see `Guard`."""
@@ -322,10 +323,9 @@ class FD(Guard):
 
     def register(self, sched: Scheduler, mode: int) -> Slot:
         """Make the descriptor known to the poller of `sched`."""
-        desc = PollDesc(sched, self.number, self._stolen)
+        desc = PollDesc(sched, self.number, self)
         self.enter()
-        self.descs = [d for d in self.descs if not d.sched.dead]
-        self.descs.append(desc)
+        self.descs = (*[d for d in self.descs if not d.sched.dead], desc)
         self.leave()
         if self.closing:  # by another thread, which could not know of this desc
             self._evict(desc)
@@ -343,7 +343,7 @@ class FD(Guard):
         """Give the number back, once, if this was the last user of a closing descriptor."""
         self.enter()
         try:
-            if self.closed or self.users or any(not desc.sched.dead for desc in self.descs):
+            if self.closed or self.users or not all(desc.sched.dead for desc in self.descs):
                 return
             for side in (self.reader, self.writer):
                 # The side is taken for ever: whoever comes now queues up and learns the truth.
@@ -359,14 +359,13 @@ class FD(Guard):
         """On the thread of `desc`: forget it, and retire the sides whose users parked in it."""
         vacated = desc.shut()
         self.enter()
-        if desc in self.descs:
-            self.descs.remove(desc)
+        self.descs = tuple([d for d in self.descs if d is not desc])
         for side in (self.reader, self.writer):
             side.retired = side.retired or bool(vacated & side.mode)
         self.leave()
         self.user_left()
 
-    def _stolen(self) -> None:
+    def stolen(self) -> None:
         """The number was closed behind our back and is another's: never touch it again."""
         self.closed = True
         self._file.detach()

@@ -98,9 +98,9 @@ class SocketFD(FD):
         """Leave the number to whoever has it now; who waits for it wakes."""
         if by_number.get(self.number) is self:
             del by_number[self.number]
-        super()._stolen()
+        super().stolen()
 
-    def _stolen(self) -> None:
+    def stolen(self) -> None:
         self.forget()
 
     def _close_if_unused(self) -> None:

@@ -298,7 +298,7 @@ class _Visits:
         """Refuse a wait of a handler for main itself, which uses the same side of a descriptor."""
         for visit in self._stack if main.reason == "fd wait" else ():
             slot = visit.waiter
-            fd = getattr(slot.desc.stolen, "__self__", None) if isinstance(slot, Slot) else None
+            fd = slot.desc.owner if isinstance(slot, Slot) else None
             if isinstance(fd, FD) and isinstance(slot, Slot):
                 waiter = (fd.reader if slot.mode == READ else fd.writer).queue.first
                 while waiter is not None:

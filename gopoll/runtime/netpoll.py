@@ -23,13 +23,12 @@ Descriptors that gopoll does not own (`wait_read`, `wait_write`) are `_Borrowed`
 wait, disarmed after it, never remembered.
 """
 
-from collections.abc import Callable
 from stat import S_ISREG
 
 from greenlet import greenlet
 
 from gopoll._original import os_close, os_dup, os_fstat
-from gopoll._typing import Any, ClassVar, Final
+from gopoll._typing import Any, ClassVar, Final, Protocol
 from gopoll.errors import ClosedError
 from gopoll.runtime.goroutine import Goroutine
 from gopoll.runtime.poller.base import HANGUP, READ, READ_WRITE, WRITE
@@ -159,6 +158,13 @@ class Slot:
             self._arm(g, self.deadline)
 
 
+class Owner(Protocol):
+    """Whoever holds a descriptor."""
+
+    def stolen(self) -> None:
+        """Hear that the number was closed behind its back, and is somebody else's by now."""
+
+
 class PollDesc:
     """A descriptor that gopoll owns, as one scheduler knows it."""
 
@@ -167,22 +173,20 @@ class PollDesc:
         "evicted",
         "fd",
         "hangup",
+        "owner",
         "reader",
-        "runnable",
         "sched",
         "shortcut",
-        "stolen",
         "wanted",
         "writer",
     )
 
-    def __init__(self, sched: Scheduler, fd: int, stolen: Callable[[], object]) -> None:
-        """Register `fd`; `stolen` is called if the number turns out to be somebody else's."""
+    def __init__(self, sched: Scheduler, fd: int, owner: Owner) -> None:
+        """Register `fd` for its `owner`."""
         poller = sched.need_poller()
         self.sched = sched
-        self.runnable: Callable[[Any], object] = sched.runq.append
         self.fd = fd
-        self.stolen = stolen
+        self.owner = owner
         self.edge = poller.edge
         self.evicted = False
         self.hangup = False  # for good: from now on nothing more may be announced
@@ -210,8 +214,7 @@ class PollDesc:
                 slot.state = READY
             elif g is not READY:
                 slot.state = None
-                runnable = self.runnable
-                runnable(g)
+                self.sched.runq.append(g)  # type: ignore[arg-type]
         if modes != READ:
             slot = self.writer
             g = slot.state
@@ -220,7 +223,7 @@ class PollDesc:
                     slot.state = READY
                 else:
                     slot.state = None
-                    self.runnable(g)
+                    self.sched.runq.append(g)  # type: ignore[arg-type]
         if not self.edge:
             # The report disarmed both directions: ask again for the one that was not reported.
             self.wanted &= ~modes
@@ -235,7 +238,7 @@ class PollDesc:
     def evict(self) -> None:
         """Give up the number, which was closed behind our back and registered by another."""
         self.shut()
-        self.stolen()
+        self.owner.stolen()
 
     def shut(self) -> int:
         """Leave the poller; wake who waits, with ClosedError; return the modes they waited for."""
@@ -245,7 +248,7 @@ class PollDesc:
         vacated = 0
         for slot in (self.reader, self.writer):
             slot.disarm()
-            if slot.fail(ClosedError()):
+            if isinstance(slot.state, Goroutine) and slot.fail(ClosedError()):
                 vacated |= slot.mode
             slot.state = READY  # a wait that was about to begin must look again
         return vacated

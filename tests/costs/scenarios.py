@@ -159,6 +159,39 @@ def echo(size: int = CROWD) -> Iterator[Operations]:
 
 
 @contextmanager
+def connection() -> Iterator[Operations]:
+    """From a client's ``connect`` to the server's ``close``, with one message there and back."""
+    answered, ended = Chan[None](), Chan[None]()
+
+    def handle(conn: net.Conn) -> None:
+        conn.write(conn.read())
+        answered.send(None)
+        assert not conn.read()
+        go(ended.send, None)  # when the connection has been closed, too
+
+    with net.listen("tcp", "127.0.0.1:0") as listener:
+        address = ("127.0.0.1", listener.addr.port)
+        server = go(net.serve, listener, handle)
+
+        def run(n: int) -> None:
+            for _ in range(n // CROWD):
+                socks = [Socket() for _ in range(CROWD)]
+                for sock in socks:
+                    sock.connect(address)
+                    real_write(sock.fileno(), MESSAGE)
+                for _ in socks:
+                    answered.recv()
+                for sock in socks:
+                    real_read(sock.fileno(), len(MESSAGE))
+                    sock.close()
+                for _ in socks:
+                    ended.recv()
+
+        yield run
+    server.join()
+
+
+@contextmanager
 def patched_echo() -> Iterator[Operations]:
     with socket.create_server(("127.0.0.1", 0), backlog=CROWD) as listener:
         crowd = Crowd(listener.getsockname()[1], CROWD)
@@ -188,6 +221,7 @@ PLAIN: dict[str, Scenario] = {
     "select": selected,
     "echo": echo,
     "lone echo": lambda: echo(1),
+    "connection": connection,
 }
 # After these the standard library is patched.
 PATCHED: dict[str, Scenario] = {
