@@ -97,8 +97,16 @@ class Lock(Waited):
         status = "locked" if self._held else "unlocked"
         return f"<{status} {self._name()} object at {id(self):#x}>"
 
+    # For ``threading.Condition``, which would make do without, and pay more than twice the price.
+
+    def _is_owned(self) -> bool:
+        return self._held
+
+    def _release_save(self) -> None:
+        self.release()
+
     def _acquire_restore(self, _: object, /) -> None:
-        """For ``threading.Condition``; what interrupts the wait is raised once that is done."""
+        """Acquire it; what interrupts the wait is raised once that is done."""
         interruption = self._retake()
         if interruption is not None:
             raise interruption
