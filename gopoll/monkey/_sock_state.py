@@ -66,6 +66,7 @@ from gopoll.monkey import _ready
 from gopoll.monkey._sock_fd import NOT_YET, SocketFD, State, bad_descriptor, by_number, timed_out
 from gopoll.runtime.poller.base import READ, WRITE
 from gopoll.runtime.sched import schedulers, this
+from gopoll.runtime.waitq import need_much_room
 
 __all__ = [
     "NOT_YET",
@@ -86,6 +87,7 @@ _fileno: Final = Socket.fileno
 _gettimeout: Final = Socket.gettimeout
 _detach: Final = Socket.detach
 _close_number: Final[Any] = socket_module.close
+_DEPTH: Final = 14  # calls below `detach`, at most
 _MOMENT, _PATIENCE = 0.0001, 100  # for other threads to come back from a call that does not wait
 _family: Final[Any] = vars(Socket)["family"].__get__
 _type: Final[Any] = vars(Socket)["type"].__get__
@@ -186,6 +188,7 @@ def close(sock: Any) -> None:
     Raises:
         OSError: What the kernel says.
     """
+    need_much_room(_DEPTH)  # once the number is out of the object, nobody could try again
     number = _detach(sock)  # first, so that nobody adopts it any more
     state = states.pop(id(sock), None)
     if state is None:
@@ -207,6 +210,7 @@ def close(sock: Any) -> None:
 
 def detach(sock: Any) -> int:
     """Take the number out of a socket object, and give it as the program would have it."""
+    need_much_room(_DEPTH)
     number = _detach(sock)
     state = states.pop(id(sock), None)
     if state is not None:

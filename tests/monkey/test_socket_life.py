@@ -357,3 +357,44 @@ def test_a_number_that_another_thread_closes_at_the_first_call(how, seen, adopte
         "for s in (a, b, c, d): s.close()\n"
         "print(len(_sock_state.states), len(_sock_state.by_number))\n"
     ) == ["OSError -1", "b'yours' b'yours'", "b'2' b'1'", "0 0"]
+
+
+@pytest.mark.parametrize("ends", ["close", "detach"])
+def test_a_patched_socket_that_there_was_no_room_to_close_is_still_there(ends):
+    code = """
+    import os, socket, sys, threading
+    from gopoll import monkey
+    monkey.patch_all()
+
+    def at(n, fn):
+        return at(n - 1, fn) if n else fn()
+
+    def reads(sock, ends):
+        try:
+            sock.recv(1)
+        except OSError:
+            ends.append(True)
+
+    sys.setrecursionlimit(400)
+    outcomes = set()
+    for depth in range(300, 400):
+        a, b = socket.socketpair()
+        number, ends = a.fileno(), []
+        reader = threading.Thread(target=reads, args=(a, ends), daemon=True)
+        reader.start()
+        try:
+            at(depth, a.{ends})
+            outcomes.add("done")
+        except RecursionError:
+            outcomes.add("no room")
+            assert a.fileno() == number, depth
+            a.{ends}()
+        reader.join(9)
+        assert ends == [True], depth
+        if "{ends}" == "detach":
+            os.close(number)
+        b.close()
+    print(sorted(outcomes))
+    """
+    done = run_script(code.replace("{ends}", ends))
+    assert (done.stderr, done.stdout) == ("", "['done', 'no room']\n")
