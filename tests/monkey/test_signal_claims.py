@@ -125,8 +125,8 @@ wait, left = ch.recv, ch.recv
 # What ends these is found by g0 at the next turn.
 LATER = {
     "sleep": """
-def wait(): time.sleep(0.001); return True
-def claim(): spin(0.002)
+def wait(): time.sleep(0.2); return True
+def claim(): spin(0.3)
 def left(): return True
 """,
     "recv": """
@@ -264,7 +264,7 @@ print(raised)
     [
         ("ch.recv()", "ch.try_send(1)"),
         ("ch.recv()", "real(ch.try_send, (1,)); spin(0.02)"),  # in another OS thread
-        ("time.sleep(0.001)", "spin(0.002)"),
+        ("time.sleep(0.2)", "spin(0.3)"),
         ("os.read(r, 1)", "os.write(w, b'x')"),
     ],
 )

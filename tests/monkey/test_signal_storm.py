@@ -94,11 +94,12 @@ for n in range({sys.argv[2]}):
 def alive():
     return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
-seen = set()
-def note(exc):
-    while exc is not None:  # one may be raised while another is handled
-        if isinstance(exc, Raised): seen.add(exc.args[0])
-        exc = exc.__context__
+caught = []
+def sheltered(layers, function):
+    '''Call it again until nothing is raised; what comes out of one layer the next one catches.'''
+    while True:
+        try: return sheltered(layers - 1, function) if layers else function()
+        except Raised as exc: caught.append(exc)
 
 turn, last = 0, -1
 def main():
@@ -116,17 +117,12 @@ def main():
             with lock: pass
     for _ in range(10): time.sleep(0.01)
 
-while True:
-    try:
-        while True:
-            try: main(); break
-            except Raised as exc:
-                try: note(exc)
-                except Raised as other: note(other)
-    except Raised as exc:
-        note(exc)
-        continue
-    break
+sheltered(9, main)
+seen = set()
+for exc in caught:
+    while exc is not None:  # one may be raised while another is handled
+        if isinstance(exc, Raised): seen.add(exc.args[0])
+        exc = exc.__context__
 
 stop = True
 fed.try_recv()
