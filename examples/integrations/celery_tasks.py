@@ -3,7 +3,7 @@
     python -m gopoll -m celery --workdir examples/integrations -A celery_tasks \
         worker --pool threads --concurrency 1000
 
-The broker is a redis, whose address is in the environment (BROKER).
+The broker is a redis, whose address is in the environment (BROKER). It needs celery[redis].
 """
 
 import os
