@@ -165,15 +165,16 @@ def test_an_application_that_exits_ends_its_request_only(tmp_path):
 def test_flask(tmp_path):
     pytest.importorskip("flask")
     app = """
-    import threading, time
+    import threading
     from flask import Flask, g, request
 
     app = Flask(__name__)
+    all_are_here = threading.Barrier(20)
 
     @app.get("/<name>")
     def greet(name):
         g.name = name
-        time.sleep(0.05)
+        all_are_here.wait(30)
         return {"name": request.view_args["name"], "g": g.name,
                 "ident": threading.get_ident()}
     """

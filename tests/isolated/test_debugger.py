@@ -23,7 +23,7 @@ def count():
         n += 1
         time.sleep(0)
 threading.Thread(target=count, daemon=True).start()
-time.sleep(0.01)
+while not n: time.sleep(0)
 def frozen():
     before = n
     time.sleep(0.01)
