@@ -250,6 +250,7 @@ def _number_closing(number: int, replaced: bool) -> None:
     fd = by_number.get(number)
     if fd is None:
         return
+    need_much_room(_DEPTH)  # so that whoever waits is woken, or nothing has been done
     if replaced:
         for state in fd.sharers:
             states.pop(state.key, None)
